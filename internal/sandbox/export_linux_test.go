@@ -1,0 +1,8 @@
+package sandbox
+
+const Marker = marker
+
+var (
+	ExplainNamespaces = explainNamespaces
+	ExplainDevice     = explainDevice
+)
