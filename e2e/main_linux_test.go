@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gvisor.dev/gvisor/pkg/refs"
+
+	"github.com/v6stack/v6stack/internal/sandbox"
+)
+
+// roleVariable in the environment makes the test binary a helper process: one
+// of the functions in roles, whose error ends it with status 1.
+const roleVariable = "V6STACK_E2E_ROLE"
+
+var roles = map[string]func() error{}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if act, ok := roles[os.Getenv(roleVariable)]; ok {
+		exitRole(act())
+	}
+	switch {
+	case flag.Lookup("test.list").Value.String() != "":
+		os.Exit(m.Run())
+	case sandbox.Inside():
+		os.Exit(inner(m))
+	case sandbox.Available() != nil:
+		flag.Set("test.run", "^TestSandbox$")
+		os.Exit(m.Run())
+	}
+	os.Exit(outer())
+}
+
+func exitRole(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// inner runs the tests in the sandbox, and looks for packets never released.
+func inner(m *testing.M) int {
+	if err := sandbox.Setup(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := touchProgram(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	refs.SetLeakMode(refs.LeaksPanic)
+	code := m.Run()
+	refs.DoRepeatedLeakCheck()
+	return code
+}
+
+// touchProgram looks at the sources of the program. The go command notes what
+// a test looks at, and so runs this one anew when one of them has changed.
+func touchProgram() error {
+	for _, root := range []string{"../cmd", "../internal"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestSandbox says whether the tests of this package could run at all.
+func TestSandbox(t *testing.T) {
+	if sandbox.Inside() {
+		return
+	}
+	missing(t, "a sandbox: %v", sandbox.Available())
+}
+
+// missing skips the test for want of something. It fails it where CI has
+// promised that nothing is missing.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	what := fmt.Sprintf(format, args...)
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("missing: %s", what)
+	}
+	t.Skipf("missing: %s", what)
+}
