@@ -1,0 +1,63 @@
+package tun
+
+import (
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/buffer"
+)
+
+// frameSizes are the views into which a packet is read, in this order, each a
+// whole chunk of gVisor's pools. The headers stand apart. Behind them sizes
+// double, so that each packet keeps few views and pins little:
+//
+//	packet          views   octets pinned
+//	  128               1             128
+//	1,280, 1,500        2           2,176
+//	9,000               4          14,464
+//	65,535              7          65,664
+var frameSizes = [...]int{headerSize, 2048, 4096, 8192, 16384, 32768, 2048}
+
+// A frame is where the next packet is read to. It fills itself with views;
+// those that a packet leaves unused serve the next. The zero value is ready.
+// It is one goroutine's.
+type frame struct {
+	views  [len(frameSizes)]*buffer.View
+	vector [len(frameSizes)]unix.Iovec
+}
+
+// iovecs returns the places to read to, all of them. They stay the frame's.
+func (f *frame) iovecs() []unix.Iovec {
+	for i, size := range frameSizes {
+		if f.views[i] != nil {
+			break // Packets use views from the front.
+		}
+		f.views[i] = buffer.NewViewSize(size)
+		f.vector[i].Base = f.views[i].BasePtr()
+		f.vector[i].SetLen(size)
+	}
+	return f.vector[:]
+}
+
+// take returns the first n octets, n > 0, of what was read. The caller owns
+// the buffer.
+func (f *frame) take(n int) buffer.Buffer {
+	var packet buffer.Buffer
+	for i := 0; n > 0; i++ {
+		view := f.views[i]
+		f.views[i] = nil
+		view.CapLength(n)
+		n -= view.Size()
+		// All but the last are full, so that nothing is copied into them.
+		packet.Append(view)
+	}
+	return packet
+}
+
+// release gives the views back.
+func (f *frame) release() {
+	for i, view := range f.views {
+		if view != nil {
+			view.Release()
+			f.views[i] = nil
+		}
+	}
+}

@@ -1,0 +1,20 @@
+//go:build !linux && !darwin && !windows
+
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// What these platforms can do.
+const (
+	best         = Water
+	hostSettings = false
+)
+
+// open refuses: there is no backend.
+func open(Config) (queue, string, error) {
+	return nil, "", fmt.Errorf("%w: no backend for %s: %w", ErrNoDevice, runtime.GOOS, errors.ErrUnsupported)
+}

@@ -1,0 +1,116 @@
+//go:build linux || darwin || windows
+
+package tun
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/songgao/water"
+	"gvisor.dev/gvisor/pkg/buffer"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// waterQueue is an interface of the module water, which takes and gives each
+// packet as one slice.
+type waterQueue struct {
+	device    *water.Interface
+	mtu       int
+	stopped   atomic.Bool
+	closeOnce func() error
+	next      *buffer.View // where the next packet is read to; the reader's
+
+	// mu guards packet, and lets one writer in at a time.
+	mu sync.Mutex
+	// packet is the packet being written. mu guards it.
+	packet []byte
+}
+
+func newWaterQueue(device *water.Interface, mtu int) *waterQueue {
+	return &waterQueue{
+		device:    device,
+		mtu:       mtu,
+		closeOnce: sync.OnceValue(device.Close),
+		packet:    make([]byte, 0, mtu),
+	}
+}
+
+// read implements queue.
+func (q *waterQueue) read() (buffer.Buffer, error) {
+	if q.next == nil {
+		// A packet that fills it was longer than the MTU, and perhaps cut off.
+		q.next = buffer.NewViewSize(q.mtu + 1)
+	}
+	n, err := q.device.Read(q.next.AsSlice())
+	switch {
+	case q.stopped.Load():
+		return buffer.Buffer{}, errStopped
+	case err != nil:
+		return buffer.Buffer{}, err
+	case n > q.mtu:
+		return buffer.Buffer{}, errTooLong
+	}
+	return q.take(max(n, 0)), nil
+}
+
+// take returns the first n octets of what was read, the headers in a view of
+// their own. What would fill less than a quarter of its chunk is copied out
+// of it.
+func (q *waterQueue) take(n int) buffer.Buffer {
+	octets := q.next.AsSlice()[:n]
+	headers := octets[:min(n, headerSize)]
+	packet := buffer.MakeWithView(buffer.NewViewWithData(headers))
+	rest := octets[len(headers):]
+	switch {
+	case len(rest) == 0:
+	case len(rest) < q.next.Capacity()/4:
+		appendView(&packet, buffer.NewViewWithData(rest))
+	default:
+		q.next.CapLength(n)
+		q.next.TrimFront(len(headers))
+		appendView(&packet, q.next)
+		q.next = nil
+	}
+	return packet
+}
+
+// appendView chains view, which is packet's afterwards, without copying.
+func appendView(packet *buffer.Buffer, view *buffer.View) {
+	rest := buffer.MakeWithView(view)
+	packet.Merge(&rest)
+}
+
+// write implements queue.
+func (q *waterQueue) write(pkt *gstack.PacketBuffer) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.packet = q.packet[:0]
+	for _, octets := range pkt.AsSlices() {
+		q.packet = append(q.packet, octets...)
+	}
+	switch _, err := q.device.Write(q.packet); {
+	case err == nil:
+		return nil
+	case q.stopped.Load(), errors.Is(err, os.ErrClosed), isGone(err):
+		return errClosed
+	default:
+		return err
+	}
+}
+
+// stop implements queue. Closing is all that ends a read.
+func (q *waterQueue) stop() {
+	q.stopped.Store(true)
+	q.closeOnce()
+}
+
+// close implements queue.
+func (q *waterQueue) close() error {
+	if q.next != nil {
+		q.next.Release()
+		q.next = nil
+	}
+	return q.closeOnce()
+}

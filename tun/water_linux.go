@@ -1,0 +1,49 @@
+package tun
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/songgao/water"
+	"golang.org/x/sys/unix"
+)
+
+// openWater opens the interface cfg.Name through water.
+func openWater(cfg Config) (queue, string, error) {
+	// water leaks its descriptor where the kernel refuses the interface, so
+	// that is found out beforehand.
+	fd, _, err := openDescriptor(cfg.Name)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := unix.Close(fd); err != nil {
+		return nil, "", err
+	}
+	params := water.Config{DeviceType: water.TUN}
+	params.Name = cfg.Name
+	device, err := water.New(params)
+	if err != nil {
+		return nil, "", explain(cfg.Name, err)
+	}
+	if err := closeOnExec(device); err != nil {
+		return nil, "", errors.Join(err, device.Close())
+	}
+	return newWaterQueue(device, cfg.MTU), device.Name(), nil
+}
+
+// closeOnExec keeps the descriptor of device from children, which water does
+// not.
+func closeOnExec(device *water.Interface) error {
+	file, ok := device.ReadWriteCloser.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return conn.Control(func(fd uintptr) { unix.CloseOnExec(int(fd)) })
+}
+
+// isGone reports whether err says that the interface was deleted.
+func isGone(err error) bool { return errors.Is(err, unix.EBADFD) }
