@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/v6stack/v6stack/defrag"
+	"github.com/v6stack/v6stack/stack"
+	"github.com/v6stack/v6stack/tun"
+)
+
+// The two ends of every TUN here.
+var (
+	hostPrefix  = netip.MustParsePrefix("fd00:6::1/64")
+	stackPrefix = netip.MustParsePrefix("fd00:6::2/64")
+	hostAddr    = hostPrefix.Addr()
+	stackAddr   = stackPrefix.Addr()
+)
+
+// echoPort is that of the echo services of a node.
+const echoPort = 7
+
+var backends = []tun.Backend{tun.Native, tun.Water}
+
+// A nodeConfig says what is particular about a node. The zero value is a node
+// with nothing particular about it.
+type nodeConfig struct {
+	backend      tun.Backend
+	mtu          int
+	zone         defrag.ZoneConfig
+	noICMPErrors bool
+	filter       func(*gstack.PacketBuffer) bool
+}
+
+// A node is a stack of ours on a TUN of its own, with echo services.
+type node struct {
+	device string
+	stack  *stack.Stack
+	drops  *drops
+}
+
+var devices atomic.Uint32
+
+// deviceName returns a name that no other device here has.
+func deviceName() string { return fmt.Sprintf("v6e%d", devices.Add(1)) }
+
+// openTUN opens a TUN with the host's address on the kernel's side.
+func openTUN(t *testing.T, cfg tun.Config) *tun.Device {
+	t.Helper()
+	cfg.Name = deviceName()
+	cfg.HostAddresses = []netip.Prefix{hostPrefix}
+	device, err := tun.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return device
+}
+
+// startNode starts a node that ends with the test.
+func startNode(t *testing.T, cfg nodeConfig) *node {
+	t.Helper()
+	device := openTUN(t, tun.Config{MTU: cfg.mtu, Backend: cfg.backend})
+	n := &node{device: device.Name(), drops: newDrops()}
+	n.stack = startStack(t, stack.Config{
+		Engine: defrag.Config{Zone: cfg.zone},
+		Links: []stack.LinkConfig{{
+			Name:         "tun",
+			Endpoint:     device.Endpoint(),
+			Addresses:    []netip.Prefix{stackPrefix},
+			NoICMPErrors: cfg.noICMPErrors,
+			Filter:       cfg.filter,
+			OnDrop:       n.drops.add,
+			Close:        device.Close,
+		}},
+	})
+	serveEcho(t, n.stack)
+	t.Cleanup(func() { checkGone(t, n.device) })
+	t.Cleanup(func() { closeStack(t, n.stack) })
+	return n
+}
+
+// startStack makes a stack, whose devices it closes if it cannot be made.
+func startStack(t *testing.T, cfg stack.Config) *stack.Stack {
+	t.Helper()
+	s, err := stack.New(cfg)
+	if err != nil {
+		for _, link := range cfg.Links {
+			link.Close()
+		}
+		t.Fatal(err)
+	}
+	return s
+}
+
+// closeStack closes s and gives up if that does not end.
+func closeStack(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if err := s.Close(); err != nil {
+			t.Errorf("close the stack: %v", err)
+		}
+	}()
+	await(t, "close the stack", closed)
+}
+
+// checkGone checks that the device is no more.
+func checkGone(t *testing.T, device string) {
+	t.Helper()
+	if _, err := net.InterfaceByName(device); err == nil {
+		t.Errorf("%s is still there", device)
+	}
+}
