@@ -1,0 +1,22 @@
+package stack_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+	"gvisor.dev/gvisor/pkg/refs"
+)
+
+func TestMain(m *testing.M) {
+	refs.SetLeakMode(refs.LeaksPanic)
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			os.Stderr.WriteString("leaked goroutines: " + err.Error() + "\n")
+			code = 1
+		}
+		refs.DoRepeatedLeakCheck()
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,164 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+
+	"github.com/v6stack/v6stack/defrag"
+)
+
+// A Stack is an assembled network stack. Make one with [New] and end it with
+// [Stack.Close]. All methods may be called from many goroutines at once.
+type Stack struct {
+	logger *slog.Logger
+	engine *defrag.Engine
+	life   *lifetime
+	zones  []*Zone // zones[0] is the default zone
+	byName map[string]*Zone
+	links  []*link
+
+	closing  sync.Once
+	closeErr error // written once, in closing
+}
+
+// New returns a stack with everything that cfg asks for in place: when it
+// returns, addresses answer and sockets can be opened. An error names the
+// field of cfg at fault; then nothing is left behind, and the links' endpoints
+// are detached but not closed by their Close functions.
+func New(cfg Config) (*Stack, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = tcpip.NewStdClock()
+	}
+	if cfg.Engine.Clock == nil {
+		cfg.Engine.Clock = cfg.Clock
+	}
+	engine, err := defrag.New(cfg.Engine)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	s := &Stack{
+		logger: cfg.Logger,
+		engine: engine,
+		life:   newLifetime(),
+		byName: make(map[string]*Zone),
+	}
+	if err := s.assemble(&cfg); err != nil {
+		for _, l := range s.links {
+			l.closeDevice = nil
+		}
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// assemble makes the zones and links and sets the routes. What it made before
+// an error is in s, for Close.
+func (s *Stack) assemble(cfg *Config) error {
+	if err := s.addZone("", cfg.Clock); err != nil {
+		return err
+	}
+	for _, zone := range cfg.Zones {
+		if err := s.addZone(zone.Name, cfg.Clock); err != nil {
+			return err
+		}
+		if zone.Defrag == (defrag.ZoneConfig{}) {
+			continue
+		}
+		if err := s.engine.SetZone(s.byName[zone.Name].id, zone.Defrag); err != nil {
+			return fmt.Errorf("zone %q: %w", zone.Name, err)
+		}
+	}
+	for i := range cfg.Links {
+		if err := s.addLink(&cfg.Links[i], cfg.Clock); err != nil {
+			return fmt.Errorf("link %q: %w", cfg.Links[i].Name, err)
+		}
+	}
+	s.setRoutes(cfg.Routes)
+	return s.enableLinks()
+}
+
+// addZone adds a zone unless it exists.
+func (s *Stack) addZone(name string, clock tcpip.Clock) error {
+	if s.byName[name] != nil {
+		return nil
+	}
+	netstack, err := newNetstack(clock)
+	if err != nil {
+		return fmt.Errorf("zone %q: %w", name, err)
+	}
+	zone := &Zone{
+		name:     name,
+		id:       defrag.Zone(len(s.zones)),
+		netstack: netstack,
+		life:     s.life,
+	}
+	s.zones = append(s.zones, zone)
+	s.byName[name] = zone
+	return nil
+}
+
+// Zone returns the zone of that name; the default zone's is empty. ok reports
+// whether there is one.
+func (s *Stack) Zone(name string) (zone *Zone, ok bool) {
+	zone, ok = s.byName[name]
+	return zone, ok
+}
+
+// DialContext is [Zone.DialContext] of the default zone.
+func (s *Stack) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return s.zones[0].DialContext(ctx, network, address)
+}
+
+// Listen is [Zone.Listen] of the default zone.
+func (s *Stack) Listen(network, address string) (net.Listener, error) {
+	return s.zones[0].Listen(network, address)
+}
+
+// ListenPacket is [Zone.ListenPacket] of the default zone.
+func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
+	return s.zones[0].ListenPacket(network, address)
+}
+
+// Close ends the stack: sockets fail with [ErrClosed], peers of open
+// connections are sent a reset, links are detached and closed, and what was
+// being reassembled is dropped. It waits for all of that. Close may be called
+// at any time and more than once; each call returns what the first one did, an
+// error of a link's Close.
+func (s *Stack) Close() error {
+	s.closing.Do(func() { s.closeErr = s.shutDown() })
+	return s.closeErr
+}
+
+// shutDown takes the stack apart from the top: sockets, links, gVisor's
+// stacks, the engine.
+func (s *Stack) shutDown() error {
+	s.life.end()
+	for _, zone := range s.zones {
+		zone.abort()
+	}
+	s.life.release()
+	var errs []error
+	for _, l := range s.links {
+		if err := l.remove(); err != nil {
+			errs = append(errs, fmt.Errorf("close link %q: %w", l.name, err))
+		}
+		s.logger.Info("link removed", "link", l.name, "zone", l.zone.name)
+	}
+	for _, zone := range s.zones {
+		zone.destroy()
+	}
+	s.engine.Close()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,87 @@
+package stack
+
+import (
+	"net/netip"
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+
+	"github.com/v6stack/v6stack/defrag"
+	"github.com/v6stack/v6stack/linkep"
+)
+
+// Stats is a snapshot of a [Stack]. Its parts are read one after the other,
+// while packets flow.
+type Stats struct {
+	// Links in the order of [Config].
+	Links []LinkStats
+	// Zones in the order of their ID; the default zone comes first.
+	Zones []ZoneStats
+	// Defrag counts for all zones together.
+	Defrag defrag.Counts
+}
+
+// LinkStats is a snapshot of one link.
+type LinkStats struct {
+	// Name and Zone of the link.
+	Name, Zone string
+	// MTU of the link, in octets.
+	MTU uint32
+	// Addresses of the stack on the link.
+	Addresses []netip.Prefix
+	// Received counts what the gVisor stack took from the link, datagrams
+	// whole; Sent what it gave to the link, in fragments.
+	Received, Sent Traffic
+	// Link counts what the reassembling endpoint did besides reassembly.
+	Link linkep.Stats
+}
+
+// Traffic counts packets and their octets.
+type Traffic struct {
+	Packets, Octets uint64
+}
+
+// ZoneStats is a snapshot of one zone.
+type ZoneStats struct {
+	// Name of the zone; the default zone's is empty.
+	Name string
+	// Defrag is how the zone reassembles. Its Config is zero until the zone
+	// was configured or has seen a fragment.
+	Defrag defrag.ZoneStats
+}
+
+// Stats returns a snapshot; the caller owns it. After Close, counters of the
+// gVisor stacks are gone and Received and Sent read zero.
+func (s *Stack) Stats() Stats {
+	stats := Stats{Defrag: s.engine.Stats().Total}
+	for _, zone := range s.zones {
+		reassembly, _ := s.engine.ZoneStats(zone.id)
+		reassembly.Zone = zone.id
+		stats.Zones = append(stats.Zones, ZoneStats{Name: zone.name, Defrag: reassembly})
+	}
+	for _, l := range s.links {
+		stats.Links = append(stats.Links, l.stats())
+	}
+	return stats
+}
+
+// stats returns a snapshot of the link.
+func (l *link) stats() LinkStats {
+	stats := LinkStats{
+		Name:      l.name,
+		Zone:      l.zone.name,
+		MTU:       l.endpoint.MTU(),
+		Addresses: slices.Clone(l.addresses),
+		Link:      l.endpoint.Stats(),
+	}
+	if info, ok := l.zone.netstack.SingleNICInfo(l.nic); ok {
+		stats.Received = traffic(info.Stats.Rx)
+		stats.Sent = traffic(info.Stats.Tx)
+	}
+	return stats
+}
+
+// traffic returns gVisor's counters of one direction.
+func traffic(counters tcpip.NICPacketStats) Traffic {
+	return Traffic{Packets: counters.Packets.Value(), Octets: counters.Bytes.Value()}
+}
