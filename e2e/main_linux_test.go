@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -14,7 +16,8 @@ import (
 )
 
 // roleVariable in the environment makes the test binary a helper process: one
-// of the functions in roles, whose error ends it with status 1.
+// of the functions in roles. Its error ends it with status 1, that of a process
+// it ran with the status of the same.
 const roleVariable = "V6STACK_E2E_ROLE"
 
 var roles = map[string]func() error{}
@@ -37,6 +40,10 @@ func TestMain(m *testing.M) {
 }
 
 func exitRole(err error) {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		os.Exit(exit.ExitCode())
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -10,6 +10,7 @@ import (
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/v6stack/v6stack/defrag"
+	"github.com/v6stack/v6stack/internal/wire"
 	"github.com/v6stack/v6stack/stack"
 	"github.com/v6stack/v6stack/tun"
 )
@@ -34,7 +35,6 @@ type nodeConfig struct {
 	mtu          int
 	zone         defrag.ZoneConfig
 	noICMPErrors bool
-	filter       func(*gstack.PacketBuffer) bool
 }
 
 // A node is a stack of ours on a TUN of its own, with echo services.
@@ -42,6 +42,9 @@ type node struct {
 	device string
 	stack  *stack.Stack
 	drops  *drops
+	// datagrams counts what was reassembled, fragments what came through
+	// nonetheless.
+	datagrams, fragments atomic.Int64
 }
 
 var devices atomic.Uint32
@@ -73,7 +76,8 @@ func startNode(t *testing.T, cfg nodeConfig) *node {
 			Endpoint:     device.Endpoint(),
 			Addresses:    []netip.Prefix{stackPrefix},
 			NoICMPErrors: cfg.noICMPErrors,
-			Filter:       cfg.filter,
+			Filter:       n.filter,
+			OnDatagram:   func(*gstack.PacketBuffer, *defrag.Datagram) { n.datagrams.Add(1) },
 			OnDrop:       n.drops.add,
 			Close:        device.Close,
 		}},
@@ -81,7 +85,34 @@ func startNode(t *testing.T, cfg nodeConfig) *node {
 	serveEcho(t, n.stack)
 	t.Cleanup(func() { checkGone(t, n.device) })
 	t.Cleanup(func() { closeStack(t, n.stack) })
+	t.Cleanup(func() {
+		if fragments := n.fragments.Load(); fragments > 0 {
+			t.Errorf("%d fragments came through to the filter", fragments)
+		}
+	})
 	return n
+}
+
+// filter takes every packet, and looks for fragments.
+func (n *node) filter(packet *gstack.PacketBuffer) bool {
+	view := packet.Data()
+	header, ok := view.PullUp(40)
+	if ok && header[0]>>4 == 6 && header[6] == wire.FragmentHeader {
+		n.fragments.Add(1)
+	}
+	return true
+}
+
+// checkClean checks that at least so many datagrams were reassembled, and that
+// no packet was dropped.
+func (n *node) checkClean(t *testing.T, datagrams int) {
+	t.Helper()
+	if got := n.datagrams.Load(); got < int64(datagrams) {
+		t.Errorf("%d datagrams reassembled: want at least %d", got, datagrams)
+	}
+	if all := n.drops.all(); len(all) > 0 {
+		t.Errorf("packets were dropped: %v", all)
+	}
 }
 
 // startStack makes a stack, whose devices it closes if it cannot be made.

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"runtime"
 	"sync"
 	"testing"
@@ -124,7 +123,7 @@ func TestZonesPing(t *testing.T) {
 	for _, peer := range peers {
 		pings.Go(func() {
 			err := ournetns.Do(peer.namespace, func() error {
-				ping(t, exec.Command, 10, 8000)
+				ping(t, 10, 8000, "-A")
 				return nil
 			})
 			if err != nil {

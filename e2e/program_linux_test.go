@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// programPath returns where the program is that the outer process built.
+func programPath(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv(programVariable)
+	if path == "" {
+		missing(t, "the program: %s", os.Getenv(noProgramVariable))
+	}
+	return path
+}
+
+// A program is a running v6stack.
+type program struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer // complete when ended
+	ended  chan struct{}
+	err    error // of Wait; valid when ended
+}
+
+// startRun starts "v6stack run" and waits until it is ready. It ends with the
+// test, if not before.
+func startRun(t *testing.T, args ...string) *program {
+	t.Helper()
+	p := &program{
+		cmd:   exec.Command(programPath(t), append([]string{"run"}, args...)...),
+		ended: make(chan struct{}),
+	}
+	p.cmd.Stderr = &p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.kill(t) })
+	ready := make(chan string, 1)
+	go func() {
+		defer close(p.ended)
+		lines := bufio.NewReader(stdout)
+		line, _ := lines.ReadString('\n')
+		ready <- line
+		lines.WriteTo(&bytes.Buffer{})
+		p.err = p.cmd.Wait()
+	}()
+	p.awaitReady(t, ready)
+	return p
+}
+
+func (p *program) awaitReady(t *testing.T, line <-chan string) {
+	t.Helper()
+	select {
+	case got := <-line:
+		if got != "ready\n" {
+			p.kill(t)
+			t.Fatalf("%v printed %q: want ready; standard error:\n%s", p.cmd.Args, got, p.stderr.String())
+		}
+	case <-time.After(patience):
+		t.Fatalf("%v is not ready within %v", p.cmd.Args, patience)
+	}
+}
+
+// stop ends the program by a signal, which it must take for a good end.
+func (p *program) stop(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("send %v: %v", signal, err)
+	}
+	await(t, "end of the program by "+signal.String(), p.ended)
+	if p.err != nil {
+		t.Errorf("%v ended by %v: %v; standard error:\n%s", p.cmd.Args, signal, p.err, p.stderr.String())
+	}
+}
+
+// kill ends the program if it runs.
+func (p *program) kill(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("kill the program: %v", err)
+	}
+	await(t, "end of the killed program", p.ended)
+}

@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/ipv6"
+
+	ournetns "github.com/v6stack/v6stack/internal/netns"
+	"github.com/v6stack/v6stack/internal/wire"
+)
+
+// runFlags are those of a run whose TUN is called device.
+func runFlags(device string, more ...string) []string {
+	return append([]string{
+		"--tun", device,
+		"--host-addr", hostPrefix.String(),
+		"--addr", stackPrefix.String(),
+		"--echo", strconv.Itoa(echoPort),
+	}, more...)
+}
+
+// TestRun does with the program what its documentation shows.
+func TestRun(t *testing.T) {
+	const device = "v6s0"
+	program := startRun(t, runFlags(device, "--frag-timeout", "2s")...)
+	t.Run("ping", func(t *testing.T) {
+		needTool(t, "ping")
+		ping(t, 20, 65000, "-i", "0.01")
+	})
+	t.Run("udp", func(t *testing.T) {
+		host := openHost(t)
+		for _, size := range sizes(1500) {
+			echoDatagram(t, host, size)
+		}
+		echoDatagram(t, host, 65527)
+	})
+	t.Run("tcp", func(t *testing.T) {
+		if err := echoStream(within(t), 1<<20); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("halves", func(t *testing.T) { sendHalves(t, device, 2*time.Second) })
+	program.stop(t, syscall.SIGTERM)
+	checkGone(t, device)
+}
+
+// sendHalves sends the halves of two datagrams, one without and one with the
+// first fragment, and waits for the error owed to the second.
+func sendHalves(t *testing.T, device string, timeout time.Duration) {
+	w, socket := openTap(t, device), openICMP(t, ipv6.ICMPTypeTimeExceeded)
+	datagram := toStack.UDP(9, echoPort, wire.Payload(2000))
+	headless := toStack.Split(1, wire.UDPProtocol, datagram, 1024)[1]
+	tailless := toStack.Split(2, wire.UDPProtocol, datagram, 1024)[0]
+	start := time.Now()
+	w.send(t, headless, tailless)
+	packets := w.until(t, "Time Exceeded", isError(3))
+	if elapsed := time.Since(start); elapsed < timeout {
+		t.Errorf("given up after %v: want at least %v", elapsed, timeout)
+	}
+	packets = append(packets, marked(t, w)...)
+	checkErrors(t, packets, icmpError{3, 1, 0, tailless})
+	checkKernelSaw(t, socket, tailless)
+}
+
+// TestRunInterrupt ends the program as a terminal does, with traffic on its
+// way.
+func TestRunInterrupt(t *testing.T) {
+	const device = "v6s1"
+	program := startRun(t, runFlags(device, "--mtu", "1280")...)
+	traffic := startTraffic(t, device)
+	defer traffic.stop()
+	await(t, "traffic", traffic.echoed)
+	program.stop(t, syscall.SIGINT)
+	checkGone(t, device)
+}
+
+// TestRunNetNS has the host side of the TUN in a named namespace.
+func TestRunNetNS(t *testing.T) {
+	needTool(t, "ping")
+	const device, namespace = "v6s2", "v6s-host"
+	newNamespace(t, namespace)
+	program := startRun(t, runFlags(device, "--netns", namespace)...)
+	checkGone(t, device)
+	err := ournetns.Do(namespace, func() error {
+		ping(t, 5, 8000, "-A")
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	program.stop(t, syscall.SIGTERM)
+	inNamespace(t, namespace, func() { checkGone(t, device) })
+}
+
+// TestRunQuiet leaves a datagram incomplete where no errors are wanted.
+func TestRunQuiet(t *testing.T) {
+	const device = "v6s3"
+	program := startRun(t, runFlags(device, "--frag-timeout", "100ms", "--no-icmp-errors")...)
+	w, host := openTap(t, device), openHost(t)
+	payload := wire.Payload(1000)
+	fragments := host.datagram(1, payload, 512)
+	// The late half finds nothing to complete any more, as soon as the other
+	// has timed out: only then is there no echo.
+	for timedOut := false; !timedOut; {
+		w.send(t, fragments[0])
+		time.Sleep(100 * time.Millisecond)
+		w.send(t, fragments[1], host.whole([]byte("marker")))
+		echo, err := host.next(time.Now().Add(patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if timedOut = string(echo) == "marker"; !timedOut {
+			host.expect(t, []byte("marker"))
+		}
+	}
+	checkErrors(t, marked(t, w))
+	program.stop(t, syscall.SIGTERM)
+}
+
+// TestSocat has socat talk to the program.
+func TestSocat(t *testing.T) {
+	needTool(t, "socat")
+	program := startRun(t, runFlags("v6s4")...)
+	for _, test := range []struct {
+		network string
+		size    int
+	}{{"UDP6", 60000}, {"TCP6", 1 << 20}} {
+		t.Run(test.network, func(t *testing.T) {
+			persist(t, "socat", func(deadline time.Time) error {
+				return socat(t, test.network, wire.Payload(test.size), deadline)
+			})
+		})
+	}
+	program.stop(t, syscall.SIGTERM)
+}
+
+// socat sends payload by socat, which reads it from a file: of a pipe it might
+// read half a datagram.
+func socat(t *testing.T, network string, payload []byte, deadline time.Time) error {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "payload")
+	if err := os.WriteFile(path, payload, 0o600); err != nil {
+		return err
+	}
+	input, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	output, socatsOutput, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer output.Close()
+	address := network + ":[" + stackAddr.String() + "]:" + strconv.Itoa(echoPort)
+	if network == "UDP6" {
+		address += ",shut-none"
+	}
+	cmd := exec.Command("socat", "-b", "65536", "-t", "60", "STDIO", address)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, socatsOutput, os.Stderr
+	err = cmd.Start()
+	socatsOutput.Close()
+	if err != nil {
+		return err
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	output.SetReadDeadline(deadline)
+	echo := make([]byte, len(payload))
+	if _, err := io.ReadFull(output, echo); err != nil {
+		return err
+	}
+	return same(echo, payload)
+}
