@@ -1,0 +1,265 @@
+package tun_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/v6stack/v6stack/tun"
+)
+
+// pipe returns a device over one end of a pair of sockets that keep packets
+// apart, and the other end.
+func pipe(t *testing.T) (*tun.Device, int) {
+	t.Helper()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(ends[1]) })
+	for _, end := range ends {
+		if err := unix.SetsockoptInt(end, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	device, err := tun.Open(tun.Config{FD: ends[0], MTU: 65535})
+	if err != nil {
+		unix.Close(ends[0])
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { device.Close() })
+	limit := unix.NsecToTimeval(patience.Nanoseconds())
+	if err := unix.SetsockoptTimeval(ends[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		t.Fatal(err)
+	}
+	return device, ends[1]
+}
+
+// ip6 returns n octets whose version is 6.
+func ip6(n int) []byte {
+	octets := pattern(n)
+	octets[0] = 0x60
+	return octets
+}
+
+func write(t *testing.T, fd int, octets []byte) {
+	t.Helper()
+	if _, err := unix.Write(fd, octets); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestViewsOfAPacket(t *testing.T) {
+	device, far := pipe(t)
+	record := newRecorder()
+	device.Endpoint().Attach(record)
+	for _, test := range []struct {
+		size          int
+		views, chunks []int
+	}{
+		{1, []int{1}, []int{128}},
+		{127, []int{127}, []int{128}},
+		{128, []int{128}, []int{128}},
+		{129, []int{128, 1}, []int{128, 2048}},
+		{1280, []int{128, 1152}, []int{128, 2048}},
+		{1500, []int{128, 1372}, []int{128, 2048}},
+		{2176, []int{128, 2048}, []int{128, 2048}},
+		{2177, []int{128, 2048, 1}, []int{128, 2048, 4096}},
+		{9000, []int{128, 2048, 4096, 2728}, []int{128, 2048, 4096, 8192}},
+		{65535, []int{128, 2048, 4096, 8192, 16384, 32768, 1919}, []int{128, 2048, 4096, 8192, 16384, 32768, 2048}},
+		{60, []int{60}, []int{128}},
+	} {
+		t.Run(strconv.Itoa(test.size), func(t *testing.T) {
+			octets := ip6(test.size)
+			write(t, far, octets)
+			p := record.next(t, anyPacket)
+			if !bytes.Equal(p.octets, octets) {
+				t.Error("other octets came out")
+			}
+			if !slices.Equal(p.views, test.views) || !slices.Equal(p.chunks, test.chunks) {
+				t.Errorf("got views %v of %v, want %v of %v", p.views, p.chunks, test.views, test.chunks)
+			}
+		})
+	}
+}
+
+func TestProtocolByVersion(t *testing.T) {
+	device, far := pipe(t)
+	record := newRecorder()
+	device.Endpoint().Attach(record)
+	for version := range 16 {
+		write(t, far, []byte{byte(version << 4), 1, 2, 3})
+	}
+	for _, want := range []tcpip.NetworkProtocolNumber{header.IPv4ProtocolNumber, header.IPv6ProtocolNumber} {
+		if p := record.next(t, anyPacket); p.protocol != want {
+			t.Errorf("got protocol %#x, want %#x", p.protocol, want)
+		}
+	}
+	// The reader has counted all packets before it delivers one behind them.
+	write(t, far, ip6(40))
+	record.next(t, anyPacket)
+	if got := device.Stats(); got != (tun.Stats{NotIP: 14}) {
+		t.Errorf("got %+v, want 14 packets that are not IP", got)
+	}
+}
+
+func TestWriteGathersViews(t *testing.T) {
+	device, far := pipe(t)
+	ones := slices.Repeat([]int{1}, 3000)
+	for _, test := range []struct {
+		name  string
+		size  int
+		views []int
+	}{
+		{"one view", 1500, nil},
+		{"two views", 1500, []int{40}},
+		{"a fragment's views", 1500, []int{40, 8, 700, 20}},
+		{"nine views", 1500, []int{100, 100, 100, 100, 100, 100, 100, 100}},
+		{"as many as a call takes", 4000, ones[:1023]},
+		{"one more", 4000, ones[:1024]},
+		{"many more", 65535, ones},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			octets := ip6(test.size)
+			if n, err := send(device.Endpoint(), split(octets, test.views...)); n != 1 || err != nil {
+				t.Fatalf("got %d, %v, want 1 packet", n, err)
+			}
+			received(t, far, octets)
+		})
+	}
+}
+
+// received checks that the next packet at fd is want.
+func received(t *testing.T, fd int, want []byte) {
+	t.Helper()
+	got := make([]byte, 70000)
+	n, err := unix.Read(fd, got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got[:n], want) {
+		t.Errorf("got %d octets that are not the %d written", n, len(want))
+	}
+}
+
+func TestWriteLeavesReservedRoomOut(t *testing.T) {
+	device, far := pipe(t)
+	payload := ip6(500)
+	pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{ReserveHeaderBytes: 100})
+	piece := split(payload[40:])
+	pkt.Data().AppendView(piece.Data().AsRange().ToView())
+	piece.DecRef()
+	copy(pkt.NetworkHeader().Push(40), payload)
+	if n, err := send(device.Endpoint(), pkt); n != 1 || err != nil {
+		t.Fatalf("got %d, %v, want 1 packet", n, err)
+	}
+	received(t, far, payload)
+}
+
+func TestWriteRefusesAndGoesOn(t *testing.T) {
+	device, far := pipe(t)
+	if err := unix.Shutdown(far, unix.SHUT_RD); err != nil {
+		t.Fatal(err)
+	}
+	_, err := send(device.Endpoint(), split(ip6(100)))
+	if _, ok := err.(*tcpip.ErrClosedForSend); !ok {
+		t.Errorf("got %v of a descriptor that takes nothing, want ErrClosedForSend", err)
+	}
+
+	device, far = pipe(t)
+	var list gstack.PacketBufferList
+	empty := gstack.NewPacketBuffer(gstack.PacketBufferOptions{})
+	good := split(ip6(100))
+	defer empty.DecRef()
+	defer good.DecRef()
+	list.PushBack(empty)
+	list.PushBack(good)
+	n, err := device.Endpoint().WritePackets(list)
+	if _, ok := err.(*tcpip.ErrNoBufferSpace); !ok || n != 1 {
+		t.Errorf("got %d, %v of an empty packet and a good one, want 1, ErrNoBufferSpace", n, err)
+	}
+	received(t, far, ip6(100))
+	if got := device.Stats().Refused; got != 1 {
+		t.Errorf("refused %d, want 1", got)
+	}
+}
+
+func TestWriteWithoutRoomGivesUp(t *testing.T) {
+	device, _ := pipe(t)
+	pkt := split(ip6(60000))
+	for {
+		if _, err := send(device.Endpoint(), pkt.Clone()); err != nil {
+			if _, ok := err.(*tcpip.ErrNoBufferSpace); !ok {
+				t.Errorf("got %v, want ErrNoBufferSpace", err)
+			}
+			break
+		}
+	}
+	pkt.DecRef()
+}
+
+func TestReadErrorsDoNotSpin(t *testing.T) {
+	device, far := pipe(t)
+	device.Endpoint().Attach(newRecorder())
+	if err := unix.Shutdown(far, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for device.Stats().ReadErrors < 3 {
+		if time.Since(start) > patience {
+			t.Fatal("the end of the descriptor was not noticed")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	// Two pauses lie between three errors; a reader that spins is here at once.
+	if took := time.Since(start); took < 150*time.Millisecond {
+		t.Errorf("three errors within %v", took)
+	}
+}
+
+func TestAdoptedDescriptor(t *testing.T) {
+	device, _ := pipe(t)
+	if device.Name() != "" || device.MTU() != 65535 || device.Endpoint().MTU() != 65535 {
+		t.Errorf("got name %q, MTU %d, endpoint's MTU %d", device.Name(), device.MTU(), device.Endpoint().MTU())
+	}
+	device.Endpoint().SetMTU(1400)
+	if device.MTU() != 65535 || device.Endpoint().MTU() != 1400 {
+		t.Errorf("after SetMTU: MTU %d, endpoint's MTU %d", device.MTU(), device.Endpoint().MTU())
+	}
+}
+
+func TestRefusedDescriptorStaysOpen(t *testing.T) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	if _, err := tun.Open(tun.Config{FD: ends[0], MTU: 1}); !errors.Is(err, tun.ErrConfig) {
+		t.Errorf("got %v, want ErrConfig", err)
+	}
+	if _, err := unix.FcntlInt(uintptr(ends[0]), unix.F_GETFD, 0); err != nil {
+		t.Errorf("the descriptor of a refused configuration: %v", err)
+	}
+}
+
+// descriptors counts the open descriptors of the process.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EBADF) {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
