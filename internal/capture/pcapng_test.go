@@ -25,7 +25,7 @@ func TestSections(t *testing.T) {
 			return join(
 				f.section(comment, f.option(4, []byte("program"))),
 				f.iface(capture.Raw, 262144, f.option(2, []byte("eth0")), f.option(9, []byte{9}), f.option(0, nil)),
-				f.iface(capture.Raw, 0),
+				f.iface(capture.Raw, 0, f.option(9, []byte{9})),
 				f.block(4, []byte("\x00\x00\x00\x00name resolution")),
 				f.block(0x80000bad, []byte("custom block, not to be understood")),
 				join(packets...),
