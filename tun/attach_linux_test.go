@@ -162,7 +162,7 @@ func TestAfterClose(t *testing.T) {
 
 // Readers, writers, attachments and the end, all at once.
 func TestCloseUnderTraffic(t *testing.T) {
-	for range 50 {
+	for range 20 {
 		device, far := pipe(t)
 		endpoint := device.Endpoint()
 		record := newRecorder()

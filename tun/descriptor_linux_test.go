@@ -212,10 +212,10 @@ func TestWriteWithoutRoomGivesUp(t *testing.T) {
 func TestReadErrorsDoNotSpin(t *testing.T) {
 	device, far := pipe(t)
 	device.Endpoint().Attach(newRecorder())
+	start := time.Now()
 	if err := unix.Shutdown(far, unix.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
 	for device.Stats().ReadErrors < 3 {
 		if time.Since(start) > patience {
 			t.Fatal("the end of the descriptor was not noticed")

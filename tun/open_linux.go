@@ -56,7 +56,7 @@ func create(cfg Config) (queue, string, error) {
 
 // openNative opens the interface cfg.Name.
 func openNative(cfg Config) (queue, string, error) {
-	fd, name, err := openDescriptor(cfg.Name)
+	fd, name, _, err := openDescriptor(cfg.Name)
 	if err != nil {
 		return nil, "", err
 	}
@@ -69,18 +69,18 @@ func openNative(cfg Config) (queue, string, error) {
 }
 
 // openDescriptor opens the interface called name, or one that the kernel names
-// if name is empty, and returns its descriptor and its name.
-func openDescriptor(name string) (int, string, error) {
-	fd, err := openTUN(name)
+// if name is empty, and returns its descriptor, name and flags.
+func openDescriptor(name string) (fd int, actual string, flags uint16, err error) {
+	fd, err = openTUN(name)
 	if err != nil {
-		return -1, "", explain(name, err)
+		return -1, "", 0, explain(name, err)
 	}
-	actual, _, err := interfaceOf(fd)
+	actual, flags, err = interfaceOf(fd)
 	if err != nil {
 		unix.Close(fd)
-		return -1, "", fmt.Errorf("ask for its name: %w", err)
+		return -1, "", 0, fmt.Errorf("ask for its name: %w", err)
 	}
-	return fd, actual, nil
+	return fd, actual, flags, nil
 }
 
 // explain adds to what opening the interface called name gave the sentinel it

@@ -12,7 +12,7 @@ import (
 func openWater(cfg Config) (queue, string, error) {
 	// water leaks its descriptor where the kernel refuses the interface, so
 	// that is found out beforehand.
-	fd, _, err := openDescriptor(cfg.Name)
+	fd, _, flags, err := openDescriptor(cfg.Name)
 	if err != nil {
 		return nil, "", err
 	}
@@ -21,6 +21,7 @@ func openWater(cfg Config) (queue, string, error) {
 	}
 	params := water.Config{DeviceType: water.TUN}
 	params.Name = cfg.Name
+	params.Persist = flags&unix.IFF_PERSIST != 0 // Without it, water ends that.
 	device, err := water.New(params)
 	if err != nil {
 		return nil, "", explain(cfg.Name, err)
