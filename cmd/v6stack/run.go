@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/v6stack/v6stack/defrag"
+	"github.com/v6stack/v6stack/stack"
+	"github.com/v6stack/v6stack/tun"
+)
+
+// maxTotal is the memory that reassembly may take unless --frag-high says more.
+const maxTotal = defrag.DefaultTotal
+
+// runFlags are the flags of the run command.
+type runFlags struct {
+	tun, netns            string
+	hostAddrs, hostRoutes prefixesFlag
+	addrs                 prefixesFlag
+	mtu, echo             numberFlag
+	backend               backendFlag
+	reassembly            reassemblyFlags
+	noICMPErrors          bool
+	pcap                  string
+}
+
+// newRunCommand returns the command that runs a stack on a TUN device.
+func newRunCommand() *cobra.Command {
+	var flags runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the stack on a TUN device",
+		Long: `run opens a TUN device and runs a network stack at its far end, which answers
+pings and, on request, echoes TCP and UDP. IPv6 datagrams are reassembled ahead
+of the stack. When packets flow it prints the line "ready" on standard output;
+SIGINT or SIGTERM ends it, and the device is gone. Nothing is forwarded.
+
+--pcap writes a pcapng file of two interfaces: "wire" is the link as it is, in
+both directions; "reassembled" is what the stack is handed, datagrams whole.
+Packets that the file is too slow for are left out, and counted in the file.`,
+		Example: `  # As root; then: ping -6 -s 65000 fd00:6::2, socat - UDP6:[fd00:6::2]:7
+  v6stack run --tun v6s0 --host-addr fd00:6::1/64 --addr fd00:6::2/64 --echo 7
+
+  # The host's side in a namespace of its own.
+  ip netns add lab
+  v6stack run --tun v6s0 --netns lab --host-addr fd00:6::1/64 --addr fd00:6::2/64
+
+  # Watch fragments, and what becomes of them.
+  v6stack run --tun v6s0 --host-addr fd00:6::1/64 --addr fd00:6::2/64 --pcap run.pcapng`,
+		Args: cobra.NoArgs,
+	}
+	flags.register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := flags.config(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal kills
+		return runOnTUN(ctx, &flags, cfg, cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// register adds the flags to set.
+func (f *runFlags) register(set *pflag.FlagSet) {
+	f.mtu = numberFlag{value: tun.DefaultMTU, least: tun.MinMTU, most: tun.MaxMTU}
+	f.echo = numberFlag{least: 1, most: 65535}
+	set.StringVar(&f.tun, "tun", "", "`name` of the TUN device; the system chooses one if it is empty")
+	set.StringVar(&f.netns, "netns", "", "network namespace, by `name` or path, where the host's side of the device lives")
+	set.Var(&f.hostAddrs, "host-addr", "address of the host's side with its prefix length; repeatable")
+	set.Var(&f.hostRoutes, "host-route", "prefix that the host routes into the device; repeatable")
+	set.Var(&f.addrs, "addr", "address of the stack with its prefix length; repeatable, at least one")
+	set.Var(&f.mtu, "mtu", "longest packet on the link in octets, from 1280 to 65535")
+	set.Var(&f.echo, "echo", "port on which TCP and UDP are echoed, from 1 to 65535; none if absent")
+	set.Var(&f.backend, "backend", "how the device is opened: auto, native or water")
+	f.reassembly.register(set)
+	set.BoolVar(&f.noICMPErrors, "no-icmp-errors", false, "send no ICMPv6 errors about fragments")
+	set.StringVar(&f.pcap, "pcap", "", "write packets, before and after reassembly, to this pcapng `file`")
+}
+
+// config checks the flags of set, which has been parsed, against each other
+// and returns the stack's configuration, without a link's endpoint.
+func (f *runFlags) config(set *pflag.FlagSet) (stack.Config, error) {
+	if len(f.addrs) == 0 {
+		return stack.Config{}, usagef("--addr is missing: want at least one IPv6 address with its prefix length, such as fd00:6::2/64")
+	}
+	zone, err := f.reassembly.zone(set)
+	if err != nil {
+		return stack.Config{}, err
+	}
+	const link = "tun"
+	return stack.Config{
+		Engine: defrag.Config{Zone: zone, Total: max(maxTotal, zone.High)},
+		Links: []stack.LinkConfig{{
+			Name:         link,
+			Addresses:    f.addrs,
+			NoICMPErrors: f.noICMPErrors,
+		}},
+		Routes: []stack.Route{{Prefix: netip.PrefixFrom(netip.IPv6Unspecified(), 0), Link: link}},
+	}, nil
+}
+
+// runOnTUN opens the device and runs a stack on it until ctx is done.
+func runOnTUN(ctx context.Context, flags *runFlags, cfg stack.Config, stdout io.Writer) error {
+	device, err := tun.Open(tun.Config{
+		Name:          flags.tun,
+		MTU:           flags.mtu.value,
+		Backend:       tun.Backend(flags.backend),
+		NetNS:         flags.netns,
+		HostAddresses: flags.hostAddrs,
+		HostRoutes:    flags.hostRoutes,
+	})
+	if errors.Is(err, tun.ErrConfig) {
+		return usagef("--tun %q, --netns %q: %w", flags.tun, flags.netns, err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(runOn(ctx, device.Endpoint(), flags, cfg, stdout), device.Close())
+}
+
+// runOn runs a stack on endpoint, which the caller closes, until ctx is done.
+func runOn(ctx context.Context, endpoint gstack.LinkEndpoint, flags *runFlags, cfg stack.Config, stdout io.Writer) (err error) {
+	link := &cfg.Links[0]
+	link.Endpoint = endpoint
+	if flags.pcap != "" {
+		tap, err := tapLink(link, flags.pcap)
+		if err != nil {
+			return fmt.Errorf("--pcap: %w", err)
+		}
+		defer func() { err = errors.Join(err, tap.Close()) }()
+	}
+	s, err := stack.New(cfg)
+	if err != nil {
+		return usagef("--addr: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if flags.echo.value != 0 {
+		service, err := serveEcho(s, flags.addrs, flags.echo.value)
+		if err != nil {
+			return fmt.Errorf("--echo %d: %w", flags.echo.value, err)
+		}
+		defer service.close()
+	}
+	if _, err := fmt.Fprintln(stdout, "ready"); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
