@@ -31,8 +31,8 @@ type Stats struct {
 
 // counters are the live form of [Stats].
 type counters struct {
-	filtered, neighborDiscovery, hidden, badChecksum, detached    atomic.Uint64
-	errorsSent, errorsSuppressed, errorsLimited, errorsFailed atomic.Uint64
+	filtered, neighborDiscovery, hidden, badChecksum, detached atomic.Uint64
+	errorsSent, errorsSuppressed, errorsLimited, errorsFailed  atomic.Uint64
 }
 
 // Stats returns a snapshot. Each counter is exact; they are not read at one

@@ -1,0 +1,199 @@
+package linkep_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
+	"gvisor.dev/gvisor/pkg/tcpip/link/ethernet"
+	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// patience bounds waits for what must happen; it is no measure of speed.
+const patience = 60 * time.Second
+
+const mtu = 1500
+
+// A link is a lower endpoint with its far end.
+type link interface {
+	endpoint() gstack.LinkEndpoint
+	// send sends an IPv6 packet to the endpoint.
+	send(t testing.TB, packet []byte)
+	// receive returns the next IPv6 packet that the endpoint sent.
+	receive(t testing.TB) []byte
+}
+
+// links are the kinds of link that the endpoint is tested over.
+var links = []struct {
+	name string
+	make func(t testing.TB) link
+}{
+	{"channel", func(testing.TB) link { return newChannelLink() }},
+	{"ethernet", func(testing.TB) link { return newEthernetLink() }},
+	{"fdbased", func(t testing.TB) link {
+		return newFDLink(t, fdbased.Options{ProcessorsPerChannel: 1})
+	}},
+	{"fdbased with processors", func(t testing.TB) link {
+		return newFDLink(t, fdbased.Options{ProcessorsPerChannel: 2, PacketDispatchMode: fdbased.RecvMMsg})
+	}},
+	{"fdbased with Ethernet", func(t testing.TB) link {
+		return newFDLink(t, fdbased.Options{ProcessorsPerChannel: 1, EthernetHeader: true, Address: localMAC})
+	}},
+}
+
+// A channelLink is gVisor's channel endpoint: all happens on the caller's
+// goroutine.
+type channelLink struct{ *channel.Endpoint }
+
+func newChannelLink() *channelLink { return &channelLink{channel.New(256, mtu, "")} }
+
+func (l *channelLink) endpoint() gstack.LinkEndpoint { return l.Endpoint }
+
+func (l *channelLink) send(_ testing.TB, packet []byte) {
+	pkt := newPacket(packet)
+	defer pkt.DecRef()
+	l.InjectInbound(header.IPv6ProtocolNumber, pkt)
+}
+
+func (l *channelLink) receive(t testing.TB) []byte {
+	t.Helper()
+	return receiveFrom(t, l.Endpoint)
+}
+
+func receiveFrom(t testing.TB, c *channel.Endpoint) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	pkt := c.ReadContext(ctx)
+	if pkt == nil {
+		t.Fatal("nothing was sent")
+	}
+	defer pkt.DecRef()
+	return bytesOf(pkt)
+}
+
+// An ethernetLink frames the packets of a channel endpoint.
+type ethernetLink struct {
+	*ethernet.Endpoint
+	channel *channel.Endpoint
+}
+
+func newEthernetLink() *ethernetLink {
+	c := channel.New(256, mtu+header.EthernetMinimumSize, localMAC)
+	return &ethernetLink{ethernet.New(c), c}
+}
+
+func (l *ethernetLink) endpoint() gstack.LinkEndpoint { return l.Endpoint }
+
+func (l *ethernetLink) send(_ testing.TB, packet []byte) {
+	pkt := newPacket(frame(packet))
+	defer pkt.DecRef()
+	l.channel.InjectInbound(0, pkt)
+}
+
+func (l *ethernetLink) receive(t testing.TB) []byte {
+	t.Helper()
+	return unframe(t, receiveFrom(t, l.channel))
+}
+
+// frame returns packet in an Ethernet frame from the peer to us.
+func frame(packet []byte) []byte {
+	f := make([]byte, header.EthernetMinimumSize, header.EthernetMinimumSize+len(packet))
+	header.Ethernet(f).Encode(&header.EthernetFields{
+		SrcAddr: peerMAC, DstAddr: localMAC, Type: header.IPv6ProtocolNumber,
+	})
+	return append(f, packet...)
+}
+
+// unframe returns the packet in a frame, which has to go from us to the peer.
+func unframe(t testing.TB, octets []byte) []byte {
+	t.Helper()
+	want := []byte(string(peerMAC) + string(localMAC) + "\x86\xdd")
+	if len(octets) < len(want) || !bytes.Equal(octets[:len(want)], want) {
+		t.Fatalf("frame %x, want header %x", octets, want)
+	}
+	return octets[len(want):]
+}
+
+// An fdLink is gVisor's fdbased endpoint on a socket whose other end is the
+// test's.
+type fdLink struct {
+	gstack.LinkEndpoint
+	far      int
+	ethernet bool
+}
+
+func newFDLink(t testing.TB, options fdbased.Options) *fdLink {
+	t.Helper()
+	near, far := socketPair(t)
+	options.FDs = []int{near}
+	options.MTU = mtu
+	e, err := fdbased.New(&options)
+	if err != nil {
+		t.Fatalf("fdbased: %v", err)
+	}
+	return &fdLink{e, far, options.EthernetHeader}
+}
+
+// socketPair returns two connected sockets, closed when the test ends.
+func socketPair(t testing.TB) (near, far int) {
+	t.Helper()
+	near, far = openPair(t)
+	t.Cleanup(func() { closePair(near, far) })
+	return near, far
+}
+
+func openPair(t testing.TB) (near, far int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatalf("socket pair: %v", err)
+	}
+	return fds[0], fds[1]
+}
+
+func closePair(near, far int) {
+	unix.Close(near)
+	unix.Close(far)
+}
+
+func (l *fdLink) endpoint() gstack.LinkEndpoint { return l.LinkEndpoint }
+
+func (l *fdLink) send(t testing.TB, packet []byte) {
+	t.Helper()
+	if l.ethernet {
+		packet = frame(packet)
+	}
+	if _, err := unix.Write(l.far, packet); err != nil {
+		t.Fatalf("write to the link: %v", err)
+	}
+}
+
+func (l *fdLink) receive(t testing.TB) []byte {
+	t.Helper()
+	wait := []unix.PollFd{{Fd: int32(l.far), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(wait, int(patience/time.Millisecond))
+		if err == unix.EINTR {
+			continue
+		}
+		if n != 1 || err != nil {
+			t.Fatalf("poll: %d, %v: nothing was sent", n, err)
+		}
+		break
+	}
+	octets := make([]byte, 1<<16)
+	n, err := unix.Read(l.far, octets)
+	if err != nil {
+		t.Fatalf("read from the link: %v", err)
+	}
+	if l.ethernet {
+		return unframe(t, octets[:n])
+	}
+	return octets[:n]
+}
