@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -20,6 +21,18 @@ var (
 	hostPrefix = netip.MustParsePrefix("fd00:6::1/64")
 	peer       = netip.MustParseAddrPort("[fd00:6::2]:9")
 )
+
+// needSandbox skips a test that needs real TUN devices where there are none.
+func needSandbox(t *testing.T) {
+	t.Helper()
+	if unavailable == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal(unavailable)
+	}
+	t.Skip(unavailable)
+}
 
 // eachBackend runs test over real devices of each backend.
 func eachBackend(t *testing.T, test func(t *testing.T, backend tun.Backend)) {

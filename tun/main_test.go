@@ -58,15 +58,3 @@ func runInSandbox() int {
 	}
 	return 0
 }
-
-// needSandbox skips a test that needs real TUN devices where there are none.
-func needSandbox(t *testing.T) {
-	t.Helper()
-	if unavailable == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal(unavailable)
-	}
-	t.Skip(unavailable)
-}
