@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/v6stack/v6stack/defrag"
@@ -242,27 +243,46 @@ func TestZoningNames(t *testing.T) {
 
 // TestCancelled ends between packets, and leaves what was read.
 func TestCancelled(t *testing.T) {
-	other := hosts.Packet(wire.UDPProtocol, hosts.UDP(1, 2, nil))
-	_, fragments := echo(hosts, 1, 2000, 1448)
+	f := newPcapFile(capture.Raw)
+	packet := f.packet(packetAt{data: hosts.Packet(wire.UDPProtocol, hosts.UDP(1, 2, nil))})
 	ctx, cancel := context.WithCancel(t.Context())
-	first := timed(packetAt{data: other}, packetAt{data: fragments[0]})
-	// The rest is read only when all before it is done.
-	rest := readerFunc(func([]byte) (int, error) { cancel(); return 0, errors.New("not to be read on") })
-	reader, err := capture.NewReader(io.MultiReader(bytes.NewReader(first), rest))
+	in := &source{head: f.header(), count: 1_000_000, record: func(int) []byte { return packet }}
+	in.check = func(delivered int) {
+		if delivered > 0 {
+			cancel()
+		}
+	}
+	reader, err := capture.NewReader(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cancel()
 	var out bytes.Buffer
 	counts, err := capture.Defragment(ctx, reader, &out, capture.Options{})
-	if !errors.Is(err, context.Canceled) || counts.Packets != 0 {
-		t.Errorf("error %v after %d packets: want context.Canceled after 0", err, counts.Packets)
+	if !errors.Is(err, context.Canceled) || counts.Packets == 0 || counts.Packets == 1_000_000 {
+		t.Errorf("error %v after %d packets: want context.Canceled in between", err, counts.Packets)
 	}
+	mustHold(t, out.Bytes(), counts.Packets)
 }
 
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+// TestReadError reports what cannot be read, and where.
+func TestReadError(t *testing.T) {
+	broken := errors.New("input/output error")
+	in := timed(packetAt{data: []byte("x")}, packetAt{data: []byte("y")})
+	reader, err := capture.NewReader(io.MultiReader(bytes.NewReader(in[:45]), iotest.ErrReader(broken)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	_, err = capture.Defragment(t.Context(), reader, &out, capture.Options{})
+	var damage *capture.Damage
+	if !errors.As(err, &damage) || !errors.Is(err, broken) || damage.Packet != 2 || damage.Offset != 41 {
+		t.Errorf("error %v: want %v at packet 2", err, broken)
+	}
+	mustEqual(t, out.Bytes(), in[:41])
+	if _, err := capture.NewReader(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("NewReader: error %v, want %v", err, broken)
+	}
+}
 
 // failing fails to be written after some octets.
 type failing struct{ room int }

@@ -84,6 +84,10 @@ func TestNoAnswer(t *testing.T) {
 	}
 	options := wire.Extensions{}.With(wire.DestinationOptions, wire.Options(1))
 	behind := wire.Header{Source: hosts.Source, Destination: hosts.Destination, Extensions: options}
+	sealed := behind
+	sealed.Extensions = options.With(wire.AH, make([]byte, 8))
+	tail := hosts
+	tail.Extensions = wire.Extensions{}.With(wire.FragmentHeader, []byte{0, 0, 0, 8, 0, 0, 0, 0})
 	later := hosts.Fragment(wire.Fragment{ID: 1, Next: wire.ICMPv6, Offset: 8, More: true}, make([]byte, 8))
 	for name, c := range map[string]struct {
 		owed   defrag.ICMPError
@@ -101,6 +105,8 @@ func TestNoAnswer(t *testing.T) {
 		"from itself":           {owed, first(from("2001:db8::1", "2001:db8::1"), 128), false},
 		"an error":              {owed, first(hosts, 1), false},
 		"an error behind":       {owed, first(behind, 127), false},
+		"an error behind AH":    {owed, first(sealed, 4), false},
+		"in a later fragment":   {owed, first(tail, 4), true},
 		"a redirect":            {owed, first(hosts, 137), false},
 	} {
 		if _, ok := capture.Answer(c.owed, c.packet); ok != c.want {
