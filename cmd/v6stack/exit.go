@@ -14,6 +14,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1 // the work was begun and failed
 	exitUsage   = 2 // bad usage or configuration: nothing was begun
+	exitRefused = 3 // of the child of "demo" alone: the system refuses the kernel's part
 )
 
 // A usageError is an error of whoever called the program: a bad flag, argument
@@ -32,11 +33,14 @@ func (e usageError) Unwrap() error { return e.err }
 // exitStatus returns the exit status that err stands for.
 func exitStatus(err error) int {
 	var usage usageError
+	var refused *refusedError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &refused):
+		return exitRefused
 	}
 	return exitFailure
 }

@@ -135,11 +135,11 @@ func runOn(ctx context.Context, endpoint gstack.LinkEndpoint, flags *runFlags, c
 	link := &cfg.Links[0]
 	link.Endpoint = endpoint
 	if flags.pcap != "" {
-		tap, err := tapLink(link, flags.pcap)
+		capture, err := captureLink(link, flags.pcap)
 		if err != nil {
 			return fmt.Errorf("--pcap: %w", err)
 		}
-		defer func() { err = errors.Join(err, tap.Close()) }()
+		defer func() { err = errors.Join(err, capture.Close()) }()
 	}
 	s, err := stack.New(cfg)
 	if err != nil {

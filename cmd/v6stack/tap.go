@@ -9,32 +9,10 @@ import (
 	"github.com/v6stack/v6stack/stack"
 )
 
-// Interfaces of the capture that --pcap writes.
-const (
-	wireInterface = iota
-	reassembledInterface
-)
-
-// tapLink has what passes on a link written to a capture at path: by an
-// endpoint below reassembly, which it puts around the link's, and by the
-// link's filter above it. The caller closes the writer, after the stack.
-func tapLink(link *stack.LinkConfig, path string) (*pcapng.Writer, error) {
-	writer, err := pcapng.Create(path, "wire", "reassembled")
-	if err != nil {
-		return nil, err
-	}
-	link.Endpoint = newTap(link.Endpoint, writer)
-	link.Filter = func(pkt *gstack.PacketBuffer) bool {
-		writePacket(writer, reassembledInterface, pcapng.Inbound, pkt)
-		return true
-	}
-	return writer, nil
-}
-
-// A tap is a link endpoint that writes down the packets of the one below it.
+// A tap is a link endpoint that shows the packets of the one below it.
 type tap struct {
 	nested.Endpoint
-	writer *pcapng.Writer
+	see func(pcapng.Direction, *gstack.PacketBuffer)
 }
 
 var (
@@ -42,24 +20,50 @@ var (
 	_ gstack.NetworkDispatcher = (*tap)(nil)
 )
 
-func newTap(lower gstack.LinkEndpoint, writer *pcapng.Writer) *tap {
-	t := &tap{writer: writer}
+// newTap returns a tap on lower. Each packet is shown to see before it goes
+// on, borrowed for the call; see is called by many goroutines at once.
+func newTap(lower gstack.LinkEndpoint, see func(pcapng.Direction, *gstack.PacketBuffer)) *tap {
+	t := &tap{see: see}
 	t.Init(lower, t)
 	return t
 }
 
-// DeliverNetworkPacket writes down a packet that came and passes it on.
+// DeliverNetworkPacket shows a packet that came and passes it on.
 func (t *tap) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *gstack.PacketBuffer) {
-	writePacket(t.writer, wireInterface, pcapng.Inbound, pkt)
+	t.see(pcapng.Inbound, pkt)
 	t.Endpoint.DeliverNetworkPacket(protocol, pkt)
 }
 
-// WritePackets writes down packets that go and passes them on.
+// WritePackets shows packets that go and passes them on.
 func (t *tap) WritePackets(pkts gstack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {
-		writePacket(t.writer, wireInterface, pcapng.Outbound, pkt)
+		t.see(pcapng.Outbound, pkt)
 	}
 	return t.Endpoint.WritePackets(pkts)
+}
+
+// Interfaces of the capture that --pcap writes.
+const (
+	wireInterface = iota
+	reassembledInterface
+)
+
+// captureLink has what passes on a link written to a capture at path: by a tap
+// below reassembly, which it puts on the link's endpoint, and by the link's
+// filter above it. The caller closes the writer, after the stack.
+func captureLink(link *stack.LinkConfig, path string) (*pcapng.Writer, error) {
+	writer, err := pcapng.Create(path, "wire", "reassembled")
+	if err != nil {
+		return nil, err
+	}
+	link.Endpoint = newTap(link.Endpoint, func(direction pcapng.Direction, pkt *gstack.PacketBuffer) {
+		writePacket(writer, wireInterface, direction, pkt)
+	})
+	link.Filter = func(pkt *gstack.PacketBuffer) bool {
+		writePacket(writer, reassembledInterface, pcapng.Inbound, pkt)
+		return true
+	}
+	return writer, nil
 }
 
 // writePacket writes pkt, which stays the caller's. A TUN's packets have no
