@@ -7,10 +7,12 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -252,6 +254,52 @@ func TestRefusedDescriptorStaysOpen(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(ends[0]), unix.F_GETFD, 0); err != nil {
 		t.Errorf("the descriptor of a refused configuration: %v", err)
 	}
+}
+
+// What carries more than bare packets would be misread.
+func TestKindsOfDescriptor(t *testing.T) {
+	needSandbox(t)
+	for _, test := range []struct {
+		name    string
+		mode    netlink.TuntapMode
+		flags   netlink.TuntapFlag
+		refused bool
+	}{
+		{"TUN", netlink.TUNTAP_MODE_TUN, 0, false},
+		{"TUN with GSO headers", netlink.TUNTAP_MODE_TUN, netlink.TUNTAP_VNET_HDR, true},
+		{"TAP", netlink.TUNTAP_MODE_TAP, 0, true},
+	} {
+		fd := tuntap(t, "v6kind", test.mode, netlink.TUNTAP_NO_PI|test.flags)
+		device, err := tun.Open(tun.Config{FD: fd})
+		switch {
+		case !test.refused && err != nil:
+			t.Errorf("%s: got %v", test.name, err)
+		case !test.refused:
+			if device.Name() != "v6kind" {
+				t.Errorf("%s: got name %q", test.name, device.Name())
+			}
+			device.Close()
+			continue
+		case !errors.Is(err, tun.ErrConfig) || !strings.Contains(err.Error(), "v6kind carries more than bare IP packets"):
+			t.Errorf("%s: got %v, want ErrConfig", test.name, err)
+		}
+		unix.Close(fd)
+	}
+}
+
+// tuntap makes an interface and returns its descriptor.
+func tuntap(t *testing.T, name string, mode netlink.TuntapMode, flags netlink.TuntapFlag) int {
+	t.Helper()
+	link := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: name}, Mode: mode, Flags: flags, NonPersist: true, Queues: 1}
+	if err := netlink.LinkAdd(link); err != nil {
+		t.Fatal(err)
+	}
+	defer link.Fds[0].Close()
+	fd, err := unix.FcntlInt(link.Fds[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
 }
 
 // descriptors counts the open descriptors of the process.

@@ -27,10 +27,10 @@
 //
 // # Not done
 //
-// There is no segmentation or checksum offload and one queue a device. TAP
-// devices, packet information and GSO headers are refused where [Config.FD]
-// brings them. FreeBSD compiles, but Open refuses; so it does a descriptor on
-// iOS and macOS.
+// There is no segmentation or checksum offload, and one queue a device. A TAP
+// device or GSO headers are refused where [Config.FD] brings them; packet
+// information cannot be told, and makes every packet one that is not IP.
+// FreeBSD compiles, but Open refuses; so it does a descriptor on iOS and macOS.
 //
 // # Concurrency
 //

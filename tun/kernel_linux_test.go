@@ -236,6 +236,40 @@ func TestInterfaceDownAndUp(t *testing.T) {
 	})
 }
 
+// The host may change the MTU behind our back.
+func TestInterfaceGrows(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend tun.Backend) {
+		device := open(t, tun.Config{Backend: backend, HostAddresses: []netip.Prefix{hostPrefix}})
+		record := newRecorder()
+		device.Endpoint().Attach(record)
+		if err := netlink.LinkSetMTU(linkOf(t, device), 9000); err != nil {
+			t.Fatal(err)
+		}
+		conn := listen(t)
+		for _, size := range []int{5000, 1000} {
+			if _, err := conn.WriteToUDPAddrPort(pattern(size), peer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const headers = header.IPv6MinimumSize + header.UDPMinimumSize
+		var lost uint64
+		switch backend {
+		case tun.Native:
+			if p := record.next(t, isUDP); !bytes.Equal(p.octets[headers:], pattern(5000)) {
+				t.Errorf("got %d octets of a packet longer than the MTU", len(p.octets))
+			}
+		case tun.Water:
+			lost = 1
+		}
+		if p := record.next(t, isUDP); !bytes.Equal(p.octets[headers:], pattern(1000)) {
+			t.Errorf("got %d octets of a packet as long as the MTU", len(p.octets))
+		}
+		if got := device.Stats().TooLong; got != lost {
+			t.Errorf("%d packets lost for their length, want %d", got, lost)
+		}
+	})
+}
+
 func TestInterfaceDeleted(t *testing.T) {
 	eachBackend(t, func(t *testing.T, backend tun.Backend) {
 		device := open(t, tun.Config{Backend: backend})

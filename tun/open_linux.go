@@ -133,7 +133,8 @@ func checkDescriptor(fd int) (string, error) {
 	switch {
 	case err != nil:
 		return "", nil
-	case flags&unix.IFF_TUN == 0 || flags&unix.IFF_NO_PI == 0 || flags&unix.IFF_VNET_HDR != 0:
+	// IFF_NO_PI cannot be asked for: in an answer the bit means another thing.
+	case flags&unix.IFF_TUN == 0 || flags&unix.IFF_VNET_HDR != 0:
 		return "", fmt.Errorf("%w: %s carries more than bare IP packets (flags %#x)", ErrConfig, name, flags)
 	}
 	return name, nil
