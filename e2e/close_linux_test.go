@@ -21,11 +21,11 @@ import (
 func TestCloseUnderTraffic(t *testing.T) {
 	goroutines := goleak.IgnoreCurrent()
 	for _, backend := range backends {
-		for round := range 5 {
+		for round := range 3 {
 			t.Run(backend.String()+"/"+strconv.Itoa(round), func(t *testing.T) { closeUnderTraffic(t, backend) })
 		}
 	}
-	end := time.Now().Add(patience)
+	end := deadline()
 	for err := goleak.Find(goroutines); err != nil; err = goleak.Find(goroutines) {
 		if time.Now().After(end) {
 			t.Fatal(err)
@@ -51,11 +51,12 @@ func closeUnderTraffic(t *testing.T, backend tun.Backend) {
 	checkGone(t, device.Name())
 }
 
-// traffic is several senders that go on whatever happens, until stop.
+// traffic is several senders that go on whatever happens, until stop. None
+// sends more before it has an echo, or has waited for one.
 type traffic struct {
 	cancel  context.CancelFunc
 	senders sync.WaitGroup
-	echoed  chan struct{} // receives once for each echo, while somebody waits
+	echoed  chan struct{} // receives for an echo, if somebody waits
 	halves  atomic.Uint32
 }
 
@@ -63,46 +64,36 @@ func startTraffic(t *testing.T, device string) *traffic {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &traffic{cancel: cancel, echoed: make(chan struct{})}
-	for range 2 {
-		f.sendDatagrams(ctx, openHost(t))
+	w := openTap(t, device)
+	for range 4 {
+		host := openHost(t)
 		f.senders.Go(func() {
 			for ctx.Err() == nil {
-				echoStream(ctx, 1<<16)
+				f.exchange(w, host)
 			}
 		})
 	}
-	w := openTap(t, device)
 	f.senders.Go(func() {
 		for ctx.Err() == nil {
-			half := toStack.Fragment(wire.Fragment{ID: f.halves.Add(1), Next: wire.UDPProtocol, More: true}, wire.Payload(1024))
-			if _, err := w.socket.Write(half); err != nil {
-				return
-			}
+			echoStream(ctx, 1<<16)
 		}
 	})
 	return f
 }
 
-// sendDatagrams sends datagrams of several fragments from host, and counts
-// what comes back.
-func (f *traffic) sendDatagrams(ctx context.Context, host host) {
-	payload := wire.Payload(8000)
-	f.senders.Go(func() {
-		for ctx.Err() == nil {
-			host.WriteToUDPAddrPort(payload, echoService)
-		}
-	})
-	f.senders.Go(func() {
-		for ctx.Err() == nil {
-			if _, err := host.next(time.Now().Add(100 * time.Millisecond)); err != nil {
-				continue
-			}
-			select {
-			case f.echoed <- struct{}{}:
-			default:
-			}
-		}
-	})
+// exchange sends half a datagram, then a whole one of several fragments, and
+// waits a while for its echo. All of it fails when the TUN is gone.
+func (f *traffic) exchange(w *tap, host host) {
+	half := wire.Fragment{ID: f.halves.Add(1), Next: wire.UDPProtocol, More: true}
+	w.socket.Write(toStack.Fragment(half, wire.Payload(1024)))
+	host.WriteToUDPAddrPort(wire.Payload(8000), echoService)
+	if _, err := host.next(time.Now().Add(50 * time.Millisecond)); err != nil {
+		return
+	}
+	select {
+	case f.echoed <- struct{}{}:
+	default:
+	}
 }
 
 // stop ends the senders and waits for them.

@@ -163,7 +163,7 @@ func TestTimeout(t *testing.T) {
 // quotes packet.
 func checkKernelSaw(t *testing.T, socket net.PacketConn, packet []byte) {
 	t.Helper()
-	socket.SetReadDeadline(time.Now().Add(patience))
+	socket.SetReadDeadline(deadline())
 	buffer := make([]byte, 1<<16)
 	n, from, err := socket.ReadFrom(buffer)
 	if err != nil {

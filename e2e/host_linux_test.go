@@ -63,7 +63,7 @@ func (h host) next(deadline time.Time) ([]byte, error) {
 // expect checks that the next echo is payload.
 func (h host) expect(t *testing.T, payload []byte) {
 	t.Helper()
-	echo, err := h.next(time.Now().Add(patience))
+	echo, err := h.next(deadline())
 	if err != nil {
 		t.Fatalf("echo of %d octets: %v", len(payload), err)
 	}

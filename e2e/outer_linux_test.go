@@ -67,6 +67,7 @@ func buildProgram(path string) string {
 // must not hold those of go test.
 func runWithin(cmd *exec.Cmd, limit time.Duration) int {
 	cmd.Stdout, cmd.Stderr = output{os.Stdout}, output{os.Stderr}
+	cmd.WaitDelay = 10 * time.Second // for what a failed test left running
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "start the sandbox:", err)
 		return 1

@@ -133,19 +133,11 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// checkOutcome sends pieces of one datagram and, after them, another datagram
-// in one packet: once that has been echoed, nothing of the first is still on
-// its way.
+// checkOutcome sends pieces of one datagram and checks what becomes of them.
 func checkOutcome(t *testing.T, n *node, w *tap, host host, id uint32, pieces []piece, want outcome) {
 	t.Helper()
 	before := n.drops.all()
-	payload, marker := numbered(id, 5*unit-8), []byte("marker")
-	sendPieces(t, w, id, toStack.UDP(host.port(), echoPort, payload), pieces)
-	w.send(t, host.whole(marker))
-	if want.echo {
-		host.expect(t, payload)
-	}
-	host.expect(t, marker)
+	checkEcho(t, w, host, id, pieces, want.echo)
 	dropped := n.drops.all()
 	for verdict, count := range before {
 		if dropped[verdict] -= count; dropped[verdict] == 0 {
@@ -155,6 +147,20 @@ func checkOutcome(t *testing.T, n *node, w *tap, host host, id uint32, pieces []
 	if !maps.Equal(dropped, want.drops) {
 		t.Errorf("packets dropped: %v, want %v", dropped, want.drops)
 	}
+}
+
+// checkEcho sends pieces of one datagram and, after them, another datagram in
+// one packet: once that has been echoed, nothing of the first is still on its
+// way.
+func checkEcho(t *testing.T, w *tap, host host, id uint32, pieces []piece, want bool) {
+	t.Helper()
+	payload, marker := numbered(id, 5*unit-8), []byte("marker")
+	sendPieces(t, w, id, toStack.UDP(host.port(), echoPort, payload), pieces)
+	w.send(t, host.whole(marker))
+	if want {
+		host.expect(t, payload)
+	}
+	host.expect(t, marker)
 }
 
 func sendPieces(t *testing.T, w *tap, id uint32, datagram []byte, pieces []piece) {

@@ -39,6 +39,9 @@ func persist(t *testing.T, what string, try func(deadline time.Time) error) {
 	}
 }
 
+// deadline returns when patience that starts now ends.
+func deadline() time.Time { return time.Now().Add(patience) }
+
 // await waits for ready to be closed.
 func await(t *testing.T, what string, ready <-chan struct{}) {
 	t.Helper()

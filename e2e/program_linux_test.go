@@ -38,6 +38,7 @@ func startRun(t *testing.T, args ...string) *program {
 		ended: make(chan struct{}),
 	}
 	p.cmd.Stderr = &p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,7 +113,7 @@ func TestRunQuiet(t *testing.T) {
 		w.send(t, fragments[0])
 		time.Sleep(100 * time.Millisecond)
 		w.send(t, fragments[1], host.whole([]byte("marker")))
-		echo, err := host.next(time.Now().Add(patience))
+		echo, err := host.next(deadline())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,6 +122,35 @@ func TestRunQuiet(t *testing.T) {
 		}
 	}
 	checkErrors(t, marked(t, w))
+	program.stop(t, syscall.SIGTERM)
+}
+
+// TestRunOverlap sends a datagram of whose fragments one is a duplicate and
+// one lies in others: each policy takes other ones of the two for an offence.
+func TestRunOverlap(t *testing.T) {
+	duplicate := regular(0, 1, 1, 2, 3, 4)
+	contained := join(regular(0, 1), []piece{{from: 0, to: 2 * unit}}, regular(2, 3, 4))
+	for _, test := range []struct {
+		policy               string
+		duplicate, contained bool
+	}{{"rfc8200", true, false}, {"rfc5722", false, false}, {"linux", true, true}} {
+		t.Run(test.policy, func(t *testing.T) {
+			const device = "v6s6"
+			program := startRun(t, runFlags(device, "--overlap", test.policy)...)
+			w, host := openTap(t, device), openHost(t)
+			checkEcho(t, w, host, 1, duplicate, test.duplicate)
+			checkEcho(t, w, host, 2, contained, test.contained)
+			program.stop(t, syscall.SIGTERM)
+		})
+	}
+}
+
+// TestRunRoute has an address of the stack that only a route leads to.
+func TestRunRoute(t *testing.T) {
+	program := startRun(t, runFlags("v6s7", "--addr", "fd00:7::2/128", "--host-route", "fd00:7::/64")...)
+	if err := echoStreamAt(within(t), netip.MustParseAddrPort("[fd00:7::2]:7"), 1<<16); err != nil {
+		t.Error(err)
+	}
 	program.stop(t, syscall.SIGTERM)
 }
 

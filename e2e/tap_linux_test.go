@@ -1,17 +1,20 @@
 package e2e
 
 import (
-	"net"
 	"os"
 	"testing"
-	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // A tap is the wire itself: it puts packets into a TUN as they are, past the
 // kernel's IPv6, and sees all that comes out of it.
 type tap struct{ socket *os.File }
+
+// queue is how many packets may wait in a TUN with a tap until they are read.
+// Nothing holds a sender up: those that come to a full queue are lost.
+const queue = 1 << 15
 
 // openTap opens a tap on a device of the calling thread's network namespace.
 func openTap(t *testing.T, device string) *tap {
@@ -24,11 +27,14 @@ func openTap(t *testing.T, device string) *tap {
 	socket := os.NewFile(uintptr(fd), "tap of "+device)
 	t.Cleanup(func() { socket.Close() })
 	growBuffer(fd)
-	link, err := net.InterfaceByName(device)
+	link, err := netlink.LinkByName(device)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: link.Index}); err != nil {
+	if err := netlink.LinkSetTxQLen(link, queue); err != nil {
+		t.Fatalf("lengthen the queue of %s: %v", device, err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: link.Attrs().Index}); err != nil {
 		t.Fatal(os.NewSyscallError("bind", err))
 	}
 	return &tap{socket}
@@ -57,7 +63,7 @@ func (w *tap) send(t *testing.T, packets ...[]byte) {
 // last says is the one.
 func (w *tap) until(t *testing.T, what string, last func(packet []byte) bool) [][]byte {
 	t.Helper()
-	w.socket.SetReadDeadline(time.Now().Add(patience))
+	w.socket.SetReadDeadline(deadline())
 	var packets [][]byte
 	buffer := make([]byte, 1<<16)
 	for {
