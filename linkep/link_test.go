@@ -39,7 +39,7 @@ var links = []struct {
 		return newFDLink(t, fdbased.Options{ProcessorsPerChannel: 1})
 	}},
 	{"fdbased with processors", func(t testing.TB) link {
-		return newFDLink(t, fdbased.Options{ProcessorsPerChannel: 2, PacketDispatchMode: fdbased.RecvMMsg})
+		return newFDLink(t, fdbased.Options{ProcessorsPerChannel: 2})
 	}},
 	{"fdbased with Ethernet", func(t testing.TB) link {
 		return newFDLink(t, fdbased.Options{ProcessorsPerChannel: 1, EthernetHeader: true, Address: localMAC})
