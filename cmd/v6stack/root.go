@@ -64,7 +64,7 @@ packets, never fragments.`,
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newVersionCommand())
+	root.AddCommand(newDemoCommand(), newRunCommand(), newDefragCommand(), newVersionCommand())
 	refuseUnknownTopics(root)
 	return root
 }
