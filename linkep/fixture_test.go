@@ -72,6 +72,9 @@ func addAddress(t testing.TB, s *gstack.Stack, id tcpip.NICID, a netip.Addr) {
 	}
 }
 
+// addr is the inverse of address.
+func addr(a tcpip.Address) netip.Addr { return netip.AddrFrom16(a.As16()) }
+
 func address(a netip.Addr) tcpip.Address { return tcpip.AddrFrom16(a.As16()) }
 
 // newEndpoint returns an endpoint on lower. It is closed when the test ends,

@@ -1,0 +1,5 @@
+//go:build !race
+
+package linkep_test
+
+const raceDetector = false
