@@ -87,8 +87,8 @@ var _ defrag.Handler = (*defragmenter)(nil)
 // run handles record after record.
 func (d *defragmenter) run(ctx context.Context) error {
 	for {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("after packet %d: %w", d.counts.Packets, err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("ended after packet %d: %w", d.counts.Packets, context.Cause(ctx))
 		}
 		rec, err := d.in.Next()
 		if err == io.EOF {
