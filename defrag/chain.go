@@ -56,7 +56,7 @@ func upperLayerLength(next uint8) int {
 // of ICMPv6 messages of this type.
 func isNeighborDiscovery(kind uint8) bool {
 	switch kind {
-	case 133, 134, 135, 136, 137, 148, 149:
+	case 133, 134, 135, 136, 137, 148:
 		return true
 	}
 	return false

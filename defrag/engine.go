@@ -129,9 +129,11 @@ func (e *Engine) count(z *zone, v Verdict, n int) {
 	}
 }
 
-// drop counts a packet that was never held, and tells its handler.
+// drop cuts the padding from a packet that was never held, counts it, and tells
+// its handler.
 func (e *Engine) drop(z *zone, packet *buffer.Buffer, meta *Metadata, v Verdict, owed ICMPError) Verdict {
 	e.count(z, v, 1)
+	packet.Truncate(unpaddedSize(packet))
 	if meta.Handler != nil {
 		meta.Handler.HandleDrop(&Drop{Verdict: v, Error: owed, Metadata: *meta, Packet: packet})
 	}

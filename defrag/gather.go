@@ -43,24 +43,12 @@ func (e *Engine) Gather(packet *buffer.Buffer, meta *Metadata, datagram *Datagra
 		verdict = EngineClosed
 	}
 	if verdict != Held {
-		packet.Truncate(padded(packet))
 		return e.drop(z, packet, meta, verdict, owed)
 	}
-	packet.Truncate(int64(p.size()))
 	if policy != Linux && p.atomic() {
 		return e.passAtomic(z, &p, packet, meta, datagram)
 	}
 	return e.gather(z, &p, packet, meta, datagram)
-}
-
-// padded returns the length of a packet without trailing padding.
-func padded(packet *buffer.Buffer) int64 {
-	var length [2]byte
-	packet.ReadAt(length[:], 4)
-	if payload := int64(length[0])<<8 | int64(length[1]); payload != 0 {
-		return ipv6HeaderLength + payload
-	}
-	return packet.Size()
 }
 
 // passAtomic hands an atomic fragment on, whatever is held under its key
@@ -75,6 +63,7 @@ func (e *Engine) passAtomic(z *zone, p *packet, packet *buffer.Buffer, meta *Met
 		datagram.LargestPacket = p.size()
 		datagram.Boundaries = append(datagram.Boundaries[:0], 0)
 	}
+	packet.Truncate(int64(p.size()))
 	cut(packet, p)
 	e.count(z, Atomic, 1)
 	return Atomic
@@ -124,6 +113,7 @@ func (e *Engine) gather(z *zone, p *packet, packet *buffer.Buffer, meta *Metadat
 			return e.gather(z, p, packet, meta, datagram)
 		}
 	}
+	packet.Truncate(int64(p.size()))
 	q.remember(meta, p.offset == 0)
 	q.assembly.add(p, packet, meta)
 	if !q.assembly.complete() {

@@ -26,6 +26,16 @@ const (
 	incompleteFirstFrag = 3
 )
 
+// unpaddedSize returns the length of an IPv6 packet without trailing padding.
+func unpaddedSize(b *buffer.Buffer) int64 {
+	var length [2]byte
+	b.ReadAt(length[:], 4)
+	if payload := int64(binary.BigEndian.Uint16(length[:])); payload != 0 {
+		return ipv6HeaderLength + payload
+	}
+	return b.Size() // A jumbogram.
+}
+
 // A packet is what the headers of one fragment say. It is a plain value.
 type packet struct {
 	source, destination [16]byte
