@@ -46,17 +46,15 @@ func leadsToDiscovery(r reader, s *strides) bool {
 	return ok && forbidsFragments(header.ICMPv6Type(message))
 }
 
-const (
-	certificationPathSolicitation  header.ICMPv6Type = 148 // RFC 3971
-	certificationPathAdvertisement header.ICMPv6Type = 149
-)
+// certificationPathSolicitation is defined in RFC 3971.
+const certificationPathSolicitation header.ICMPv6Type = 148
 
 func forbidsFragments(message header.ICMPv6Type) bool {
 	switch message {
 	case header.ICMPv6RouterSolicit, header.ICMPv6RouterAdvert,
 		header.ICMPv6NeighborSolicit, header.ICMPv6NeighborAdvert,
 		header.ICMPv6RedirectMsg,
-		certificationPathSolicitation, certificationPathAdvertisement:
+		certificationPathSolicitation:
 		return true
 	}
 	return false

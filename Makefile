@@ -1,0 +1,51 @@
+# `make check` is all that CI runs; `make` alone lists the targets.
+
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@2026.1
+PLATFORMS = linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
+# Fuzzing is counted in executions, not seconds: a run that ends on a clock may
+# report the end as a failure.
+FUZZ_EXECUTIONS ?= 20000
+
+.PHONY: help check format vet staticcheck tidy test fuzz cross bench
+
+help:
+	@echo 'check        all of the following, as CI runs them'
+	@echo 'format       gofmt'
+	@echo 'vet          go vet'
+	@echo 'staticcheck  staticcheck'
+	@echo 'tidy         go.mod and go.sum hold what the code needs, no more'
+	@echo 'test         all tests, with the race detector, in random order'
+	@echo 'fuzz         every fuzz target, FUZZ_EXECUTIONS times'
+	@echo 'cross        build for every platform'
+	@echo 'bench        the tables of docs/BENCHMARKS.md'
+
+check: format vet staticcheck tidy cross test fuzz
+
+format:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+
+tidy:
+	$(GO) mod tidy -diff
+
+test:
+	$(GO) test -race -shuffle=on ./...
+
+fuzz:
+	GO='$(GO)' sh scripts/fuzz.sh $(FUZZ_EXECUTIONS)
+
+cross:
+	@for platform in $(PLATFORMS); do \
+		echo "build $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; \
+	done
+
+bench:
+	GO='$(GO)' sh scripts/bench.sh
