@@ -20,7 +20,7 @@ type assembly struct {
 	cover coverage
 	list  fragmentList
 	flat  *buffer.View
-	tags  []uint64 // of fragments in flat, where they have any
+	tags  *[]uint64 // of fragments in flat, where they have any
 
 	views     int32 // truesize of all views
 	looseSize int32 // truesize of loose fragments
@@ -35,6 +35,7 @@ type assembly struct {
 	known      bool // end is known
 	hasFirst   bool // the first fragment is held
 	unverified bool // some fragment's checksum is
+	discarded  bool // by policy RFC5722, which refuses what comes
 	marks      ecnMarks
 	firstECN   uint8
 	largest    uint16 // Payload Length of the largest fragment
@@ -48,7 +49,10 @@ func (p *packet) units() span {
 // judge says, by policies RFC8200 and RFC5722, what p does to the datagram:
 // Held to keep it, or the drop; of the datagram where discards says so.
 func (a *assembly) judge(p *packet, policy Policy) Verdict {
-	if policy == Linux {
+	switch {
+	case a.discarded:
+		return AfterDiscard
+	case policy == Linux:
 		return a.judgeLinux(p)
 	}
 	switch relation := a.cover.relate(p.units()); {
@@ -169,7 +173,10 @@ func (a *assembly) outcome(p *packet) Verdict {
 // memory returns the truesize of all that the assembly holds, beyond its own
 // struct.
 func (a *assembly) memory() int {
-	size := int(a.views) + a.list.memory() + cap(a.tags)*8
+	size := int(a.views) + a.list.memory()
+	if a.tags != nil {
+		size += cap(*a.tags) * 8
+	}
 	if a.cover.maps != nil {
 		size += bitmapsSize
 	}

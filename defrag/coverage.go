@@ -36,7 +36,7 @@ const inlineSpans = 6
 //	held    1 1 1 1 1 . . 1
 //	starts  1 . . 1 . . . 1     the spans 0–2, 3–4 and 7
 type coverage struct {
-	count  int // spans held
+	count  int32 // spans held
 	inline [inlineSpans]span
 	maps   *bitmaps // nil while count ≤ inlineSpans
 }

@@ -144,19 +144,19 @@ func (e *Engine) drop(z *zone, packet *buffer.Buffer, meta *Metadata, v Verdict,
 // out of its table and zone.
 func (e *Engine) bury(z *zone, q *queue, v Verdict) {
 	a := &q.assembly
-	e.count(z, v, a.cover.count)
+	e.count(z, v, int(a.cover.count))
 	if q.handler != nil && a.cover.count > 0 {
 		d := Drop{Verdict: v, Metadata: q.metadata()}
 		held := a.list.all()
 		for i := range held {
 			tell(q, &d, &held[i])
 		}
-		flat := a.cover.count - len(held)
+		flat := int(a.cover.count) - len(held)
 		for i := range flat {
 			var gone buffer.Buffer
 			d.Packet, d.Error, d.Metadata.Tag = &gone, ICMPError{}, 0
-			if i < len(a.tags) {
-				d.Metadata.Tag = a.tags[i]
+			if a.tags != nil && i < len(*a.tags) {
+				d.Metadata.Tag = (*a.tags)[i]
 			}
 			q.handler.HandleDrop(&d)
 		}

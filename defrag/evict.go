@@ -57,7 +57,7 @@ func (e *Engine) discard(c *candidate, verdict Verdict) {
 	}
 	s.removeLocked(q)
 	s.mu.Unlock()
-	e.bury(q.zone, q, verdict)
+	e.bury(q.key.zone, q, verdict)
 }
 
 // evictTotal brings all zones together below the engine's total. The zones

@@ -81,7 +81,7 @@ var noQueue assembly
 
 // gather puts a sound fragment to its datagram.
 func (e *Engine) gather(z *zone, p *packet, packet *buffer.Buffer, meta *Metadata, datagram *Datagram) Verdict {
-	k := makeKey(p, meta)
+	k := makeKey(z, p, meta)
 	hash := maphash.Comparable(e.seed, k)
 	s := e.shardOf(hash)
 	config := z.config.Load()
@@ -105,7 +105,7 @@ func (e *Engine) gather(z *zone, p *packet, packet *buffer.Buffer, meta *Metadat
 		return e.drop(z, packet, meta, EngineClosed, ICMPError{})
 	}
 	if q == nil {
-		if q = e.newQueueLocked(s, z, k, hash, meta, config); q == nil {
+		if q = e.newQueueLocked(s, k, hash, meta, config); q == nil {
 			s.mu.Unlock() // The zone has just been removed.
 			if z = e.zones.need(meta.Zone); z == nil {
 				return e.drop(nil, packet, meta, TooManyZones, ICMPError{})
@@ -134,9 +134,6 @@ func (e *Engine) judge(z *zone, q *queue, p *packet, config *ZoneConfig) Verdict
 	a := &noQueue
 	if q != nil {
 		a = &q.assembly
-		if q.tombstone {
-			return AfterDiscard
-		}
 	}
 	if verdict := a.judge(p, config.Policy); verdict != Held {
 		return verdict
@@ -147,7 +144,7 @@ func (e *Engine) judge(z *zone, q *queue, p *packet, config *ZoneConfig) Verdict
 		return a.outcome(p)
 	}
 	switch {
-	case config.MaxFragments > 0 && a.cover.count >= config.MaxFragments:
+	case config.MaxFragments > 0 && int(a.cover.count) >= config.MaxFragments:
 		return TooManyFragments
 	case q == nil && config.MaxDatagrams > 0 && z.queues.Load() >= int64(config.MaxDatagrams):
 		return TooManyDatagrams
@@ -168,16 +165,16 @@ func (e *Engine) refuse(z *zone, packet *buffer.Buffer, meta *Metadata, verdict 
 	return e.drop(z, packet, meta, verdict, ICMPError{})
 }
 
-// newQueueLocked returns a new queue of that key, or nil where z has been
+// newQueueLocked returns a new queue of that key, or nil where its zone has been
 // removed. s.mu must be held.
-func (e *Engine) newQueueLocked(s *shard, z *zone, k key, hash uint64, meta *Metadata, config *ZoneConfig) *queue {
+func (e *Engine) newQueueLocked(s *shard, k key, hash uint64, meta *Metadata, config *ZoneConfig) *queue {
 	q := queuePool.Get().(*queue)
 	q.key, q.hash, q.link = k, hash, meta.Link
 	arrival := meta.Arrival
 	if arrival == (tcpip.MonotonicTime{}) {
 		arrival = e.clock.NowMonotonic()
 	}
-	if !s.insertLocked(z, q, arrival, config.Timeout) {
+	if !s.insertLocked(q, arrival, config.Timeout) {
 		q.recycle()
 		return nil
 	}
@@ -198,8 +195,7 @@ func (s *shard) discardLocked(q *queue, verdict Verdict, config *ZoneConfig) *qu
 	corpse.assembly, q.assembly = q.assembly, assembly{}
 	corpse.handler, q.handler = q.handler, nil
 	corpse.linkHeader, q.linkHeader = q.linkHeader, corpse.linkHeader
-	corpse.hasLinkHeader, q.hasLinkHeader = q.hasLinkHeader, false
-	q.tombstone = true
+	q.assembly.discarded = true
 	s.chargeLocked(q)
 	return corpse
 }
@@ -212,7 +208,7 @@ func (e *Engine) deliver(z *zone, q *queue, packet *buffer.Buffer, meta *Metadat
 		e.stamp(&datagram.Metadata)
 	}
 	*packet = q.assembly.join()
-	e.count(z, Reassembled, q.assembly.cover.count)
+	e.count(z, Reassembled, int(q.assembly.cover.count))
 	e.counters.datagrams.Add(1)
 	z.datagrams.Add(1)
 	q.recycle()

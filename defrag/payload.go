@@ -42,9 +42,13 @@ func (a *assembly) keep(p *packet, b *buffer.Buffer, tag uint64) {
 
 // tag remembers the tag of a fragment whose packet was let go.
 func (a *assembly) tag(tag uint64) {
-	if tag != 0 {
-		a.tags = append(a.tags, tag)
+	if tag == 0 {
+		return
 	}
+	if a.tags == nil {
+		a.tags = new([]uint64)
+	}
+	*a.tags = append(*a.tags, tag)
 }
 
 // flatten moves the loose fragments into the flat view, which grows for them,

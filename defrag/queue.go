@@ -12,19 +12,19 @@ import (
 // section 4.5). It has no padding, so that it hashes as plain memory.
 type key struct {
 	source, destination [16]byte
-	zone                Zone
+	zone                *zone
 	identification      uint32
 	// link is that of the fragments where the destination means nothing
 	// without it, else 0.
 	link uint32
 }
 
-// makeKey returns the key of p, which came with meta.
-func makeKey(p *packet, meta *Metadata) key {
+// makeKey returns the key in z of p, which came with meta.
+func makeKey(z *zone, p *packet, meta *Metadata) key {
 	k := key{
 		source:         p.source,
 		destination:    p.destination,
-		zone:           meta.Zone,
+		zone:           z,
 		identification: p.identification,
 	}
 	multicast := k.destination[0] == 0xff
@@ -46,20 +46,16 @@ type queue struct {
 	line         *timeline
 	older, newer *queue // in line
 
-	zone               *zone
 	zonePrev, zoneNext *queue // guarded by zone.mu
-	generation         uint64 // unlike that of any other queue of its table
+	generation         uint32 // tells the queues apart that a key has one after another
 
 	// What the zone is charged for; read by eviction without the shard's lock.
 	bytes, fragments atomic.Int32
+	link             uint32
 
 	assembly   assembly
 	handler    Handler
-	linkHeader *LinkHeader // memory kept for reuse
-	link       uint32
-
-	hasLinkHeader bool
-	tombstone     bool // policy RFC5722 refuses what comes
+	linkHeader *LinkHeader // nil or empty where there is none
 }
 
 // queueSize is the truesize of an empty queue: the struct as the allocator
@@ -83,25 +79,27 @@ func (q *queue) remember(meta *Metadata, first bool) {
 	if q.handler == nil || first {
 		q.handler = meta.Handler
 	}
-	if meta.LinkHeader.length == 0 || q.hasLinkHeader && !first {
+	if meta.LinkHeader.length == 0 {
 		return
 	}
 	if q.linkHeader == nil {
 		q.linkHeader = new(LinkHeader)
 	}
-	*q.linkHeader, q.hasLinkHeader = meta.LinkHeader, true
+	if first || q.linkHeader.length == 0 {
+		*q.linkHeader = meta.LinkHeader
+	}
 }
 
 // metadata returns that of the fragments held. Arrival and Tag are the
 // caller's to fill in.
 func (q *queue) metadata() Metadata {
 	m := Metadata{
-		Zone:             q.key.zone,
+		Zone:             q.key.zone.id,
 		Link:             q.link,
 		ChecksumVerified: !q.assembly.unverified,
 		Handler:          q.handler,
 	}
-	if q.hasLinkHeader {
+	if q.linkHeader != nil {
 		m.LinkHeader = *q.linkHeader
 	}
 	return m
@@ -124,9 +122,11 @@ func (q *queue) describe(d *Datagram, last *Metadata) {
 func (q *queue) recycle() {
 	q.assembly.reset()
 	q.key, q.hash = key{}, 0
-	q.zone, q.handler = nil, nil
+	q.handler = nil
 	q.bytes.Store(0)
 	q.fragments.Store(0)
-	q.hasLinkHeader, q.tombstone = false, false
+	if q.linkHeader != nil {
+		q.linkHeader.length = 0 // The memory stays for the next.
+	}
 	queuePool.Put(q)
 }

@@ -34,10 +34,10 @@ type shard struct {
 // shardOf returns the shard of a hash.
 func (e *Engine) shardOf(hash uint64) *shard { return &e.shards[hash>>(64-shardBits)] }
 
-// insertLocked adds q, which stands for k, to the table and to z, and arms the
-// timer; false says that z has been removed. s.mu must be held.
-func (s *shard) insertLocked(z *zone, q *queue, now tcpip.MonotonicTime, timeout time.Duration) bool {
-	if !z.link(q) {
+// insertLocked adds q to the table and to its zone, and arms the timer; false
+// says that the zone has been removed. s.mu must be held.
+func (s *shard) insertLocked(q *queue, now tcpip.MonotonicTime, timeout time.Duration) bool {
+	if !q.key.zone.link(q) {
 		return false
 	}
 	s.table.insert(q, now, timeout)
@@ -51,9 +51,10 @@ func (s *shard) insertLocked(z *zone, q *queue, now tcpip.MonotonicTime, timeout
 // be held.
 func (s *shard) removeLocked(q *queue) {
 	s.table.remove(q)
-	q.zone.unlink(q)
+	z := q.key.zone
+	z.unlink(q)
 	charged := int64(q.bytes.Load())
-	q.zone.bytes.Add(-charged)
+	z.bytes.Add(-charged)
 	s.engine.bytes.Add(-charged)
 }
 
@@ -63,8 +64,8 @@ func (s *shard) chargeLocked(q *queue) {
 	size := q.truesize()
 	more := int64(size) - int64(q.bytes.Load())
 	q.bytes.Store(int32(size))
-	q.fragments.Store(int32(q.assembly.cover.count))
-	q.zone.bytes.Add(more)
+	q.fragments.Store(q.assembly.cover.count)
+	q.key.zone.bytes.Add(more)
 	s.engine.bytes.Add(more)
 }
 
@@ -103,7 +104,7 @@ func (s *shard) takeExpired() (*queue, *zone) {
 	}
 	if q := s.table.expired(s.engine.clock.NowMonotonic()); q != nil {
 		s.removeLocked(q)
-		return q, q.zone
+		return q, q.key.zone
 	}
 	s.armed = false
 	if next, ok := s.table.deadline(); ok {
@@ -130,7 +131,7 @@ func (s *shard) flush(match func(q *queue) bool) {
 	for q := flushed; q != nil; {
 		next := q.next
 		q.next = nil
-		s.engine.bury(q.zone, q, Flushed)
+		s.engine.bury(q.key.zone, q, Flushed)
 		q = next
 	}
 }

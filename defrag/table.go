@@ -15,7 +15,7 @@ type table struct {
 	// timeout, so that each operation takes constant time. Lines in use are
 	// few: one a timeout configured.
 	lines      map[time.Duration]*timeline
-	generation uint64
+	generation uint32
 }
 
 // A timeline is a list of queues of one timeout, the oldest first.

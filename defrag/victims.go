@@ -12,7 +12,7 @@ import (
 type candidate struct {
 	key        key
 	hash       uint64
-	generation uint64
+	generation uint32
 	bytes      int
 }
 

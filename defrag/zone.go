@@ -33,7 +33,6 @@ func (z *zone) link(q *queue) bool {
 	if z.gone.Load() {
 		return false
 	}
-	q.zone = z
 	q.zonePrev, q.zoneNext = nil, z.head
 	if z.head != nil {
 		z.head.zonePrev = q
