@@ -75,9 +75,11 @@ func (e *Engine) RemoveZone(id Zone) {
 	if z == nil {
 		return
 	}
+	var flushed queueList
 	for _, c := range z.candidates(nil) {
-		e.discard(&c, Flushed)
+		e.take(&c, &flushed)
 	}
+	e.buryAll(&flushed, Flushed)
 }
 
 // FlushLink drops every queue whose first fragment to arrive came from link,
@@ -162,6 +164,13 @@ func (e *Engine) bury(z *zone, q *queue, v Verdict) {
 		}
 	}
 	q.recycle()
+}
+
+// buryAll buries every queue of the list.
+func (e *Engine) buryAll(list *queueList, v Verdict) {
+	for q := list.pop(); q != nil; q = list.pop() {
+		e.bury(q.key.zone, q, v)
+	}
 }
 
 // tell tells q's handler of one fragment. d is filled in for the queue.

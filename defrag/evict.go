@@ -26,38 +26,37 @@ var victimsPool = sync.Pool{New: func() any { return new(victims) }}
 
 // evictZone brings the zone from above its high threshold to its low one.
 func (e *Engine) evictZone(z *zone) {
+	var evicted queueList
 	z.evicting.Lock()
-	defer z.evicting.Unlock()
 	config := z.config.Load()
-	if z.bytes.Load() <= int64(config.High) {
-		return // Another goroutine was here before.
+	if z.bytes.Load() > int64(config.High) { // Else another goroutine was here before.
+		low := min(config.Low, config.High-config.High/slack)
+		e.evictLocked(z, low, &evicted)
 	}
-	low := min(config.Low, config.High-config.High/slack)
-	e.evictLocked(z, low, Evicted)
+	z.evicting.Unlock()
+	e.buryAll(&evicted, Evicted)
 }
 
-// evictLocked evicts queues of z until it holds no more than low.
-// z.evicting must be held.
-func (e *Engine) evictLocked(z *zone, low uint64, verdict Verdict) {
+// evictLocked takes queues out of z, into evicted, until it holds no more than
+// low. z.evicting must be held.
+func (e *Engine) evictLocked(z *zone, low uint64, evicted *queueList) {
 	v := victimsPool.Get().(*victims)
 	v.candidates = z.candidates(v.candidates[:0])
 	need := int(z.bytes.Load()) - int(low)
-	v.choose(need, int(low/equalShares), func(c *candidate) { e.discard(c, verdict) })
+	v.choose(need, int(low/equalShares), func(c *candidate) { e.take(c, evicted) })
 	victimsPool.Put(v)
 }
 
-// discard drops the queue that c describes if it is still there.
-func (e *Engine) discard(c *candidate, verdict Verdict) {
+// take takes the queue that c describes, if it is still there, out of its
+// table and zone, into taken.
+func (e *Engine) take(c *candidate, taken *queueList) {
 	s := e.shardOf(c.hash)
 	s.mu.Lock()
-	q := s.table.find(&c.key, c.hash)
-	if q == nil || q.generation != c.generation {
-		s.mu.Unlock()
-		return
+	defer s.mu.Unlock()
+	if q := s.table.find(&c.key, c.hash); q != nil && q.generation == c.generation {
+		s.removeLocked(q)
+		taken.push(q)
 	}
-	s.removeLocked(q)
-	s.mu.Unlock()
-	e.bury(q.key.zone, q, verdict)
 }
 
 // evictTotal brings all zones together below the engine's total. The zones
@@ -69,8 +68,16 @@ func (e *Engine) discard(c *candidate, verdict Verdict) {
 //	       ████████ ──── share
 //	       ████████ ██
 func (e *Engine) evictTotal() {
+	var evicted queueList
 	e.evicting.Lock()
-	defer e.evicting.Unlock()
+	e.evictTotalLocked(&evicted)
+	e.evicting.Unlock()
+	e.buryAll(&evicted, EvictedTotal)
+}
+
+// evictTotalLocked takes the queues to evict, into evicted. e.evicting must be
+// held.
+func (e *Engine) evictTotalLocked(evicted *queueList) {
 	total := e.bytes.Load()
 	if total <= e.total {
 		return
@@ -83,7 +90,7 @@ func (e *Engine) evictTotal() {
 			return
 		}
 		h.zone.evicting.Lock()
-		e.evictLocked(h.zone, uint64(level), EvictedTotal)
+		e.evictLocked(h.zone, uint64(level), evicted)
 		h.zone.evicting.Unlock()
 	}
 }

@@ -117,6 +117,22 @@ func (q *queue) describe(d *Datagram, last *Metadata) {
 	d.Boundaries = a.cover.appendStarts(d.Boundaries[:0])
 }
 
+// A queueList holds queues that are out of their table. The zero value is
+// empty.
+type queueList struct{ first *queue }
+
+// push adds q.
+func (l *queueList) push(q *queue) { q.next, l.first = l.first, q }
+
+// pop takes a queue out, or returns nil.
+func (l *queueList) pop() *queue {
+	q := l.first
+	if q != nil {
+		l.first, q.next = q.next, nil
+	}
+	return q
+}
+
 // recycle releases what q holds and gives it back for reuse. It must be out of
 // its table and zone.
 func (q *queue) recycle() {

@@ -115,25 +115,20 @@ func (s *shard) takeExpired() (*queue, *zone) {
 
 // flush drops the queues that match, without ICMPv6 errors.
 func (s *shard) flush(match func(q *queue) bool) {
-	var flushed *queue // a list by next
+	var flushed queueList
 	s.mu.Lock()
 	for _, q := range s.table.buckets {
 		for q != nil {
 			next := q.next
 			if match(q) {
 				s.removeLocked(q)
-				q.next, flushed = flushed, q
+				flushed.push(q)
 			}
 			q = next
 		}
 	}
 	s.mu.Unlock()
-	for q := flushed; q != nil; {
-		next := q.next
-		q.next = nil
-		s.engine.bury(q.key.zone, q, Flushed)
-		q = next
-	}
+	s.engine.buryAll(&flushed, Flushed)
 }
 
 // close drops all queues and waits for the timer's function.
