@@ -1,7 +1,7 @@
 # `make check` is all that CI runs; `make` alone lists the targets.
 
 GO ?= go
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@2026.1
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
 # Fuzzing is counted in executions, not seconds: a run that ends on a clock may
 # report the end as a failure.
