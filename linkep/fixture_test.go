@@ -27,7 +27,6 @@ const (
 var (
 	peer  = netip.MustParseAddr("fd00:6::1")
 	local = netip.MustParseAddr("fd00:6::2")
-	other = netip.MustParseAddr("fd00:6::99")
 
 	inbound = wire.Header{Source: peer, Destination: local}
 )

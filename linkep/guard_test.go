@@ -51,12 +51,40 @@ func (p *tap) sendAll(t testing.TB, packets ...[]byte) [][]byte {
 // short returns an extension header of 8 octets that is followed by next.
 func short(next uint8) []byte { return []byte{next, 0, 1, 4, 0, 0, 0, 0} }
 
-// behind returns an extension chain of the given types, 8 octets each.
+// behind returns an extension chain of the given types, 8 octets each. The
+// second octet of the experimental header is no length.
 func behind(kinds ...uint8) (chain wire.Extensions) {
 	for _, kind := range kinds {
-		chain = chain.With(kind, short(0))
+		body := short(0)
+		if kind == experiment {
+			body[1] = 3
+		}
+		chain = chain.With(kind, body)
 	}
 	return chain
+}
+
+// Whatever extension headers stand before it, the Fragment header is found.
+func TestExtensionHeadersBeforeTheFragmentHeader(t *testing.T) {
+	udp := inbound.UDP(peerPort, localPort, wire.Payload(100))
+	for _, kind := range []uint8{
+		wire.HopByHop, wire.Routing, wire.DestinationOptions, wire.AH, wire.Mobility, wire.HIP, wire.Shim6,
+	} {
+		for _, length := range []int{0, 1, 2, 7, 255} {
+			body := make([]byte, 8*(length+1))
+			if kind == wire.AH {
+				body = make([]byte, 4*(length+2))
+			}
+			body[1] = byte(length)
+			h := inbound
+			h.Extensions = h.Extensions.With(wire.DestinationOptions, wire.Options(2)).With(kind, body)
+			p := newTap(t, defrag.RFC8200, 0)
+			up := p.sendAll(t, h.Split(1, wire.UDPProtocol, udp, 64)...)
+			if len(up) != 1 || !bytes.Equal(up[0], h.Packet(wire.UDPProtocol, udp)) {
+				t.Errorf("header %d of length %d: %x went up", kind, length, up)
+			}
+		}
+	}
 }
 
 // A packet without a Fragment header goes up as it is: the same packet.
@@ -186,6 +214,33 @@ func TestWhatPolicyLinuxPassesOn(t *testing.T) {
 			t.Errorf("sent %x, up %x", packet, up)
 		}
 	}
+	// A Fragment header inside a fragmented datagram is not looked at.
+	inner := inbound.Fragment(wire.Fragment{ID: 3, Next: wire.UDPProtocol, More: true}, wire.Payload(64))[40:]
+	up := p.sendAll(t, inbound.Split(4, wire.FragmentHeader, inner, 32)...)
+	if len(up) != 1 || !bytes.Equal(up[0], inbound.Packet(wire.FragmentHeader, inner)) {
+		t.Errorf("nested: up %x", up)
+	}
+}
+
+// withLength returns message with another length, and its ports such that the
+// checksum over that length is right nevertheless.
+func withLength(message []byte, length int) []byte {
+	m := append([]byte(nil), message...)
+	m[4], m[5] = byte(length>>8), byte(length)
+	balance(m, 0, length)
+	return m
+}
+
+// balance changes the two octets at offset at such that the checksum over
+// length octets of message, as the message's own length says, is right.
+func balance(message []byte, at, length int) {
+	message[at], message[at+1] = 0, 0
+	covered := message[:min(length, len(message))]
+	sum := uint32(inbound.Checksum(wire.UDPProtocol, covered))
+	// The pseudo-header counts the length claimed, not the octets there.
+	sum += 0xffff - uint32(length-len(covered))
+	sum = sum>>16 + sum&0xffff
+	message[at], message[at+1] = byte(sum>>8), byte(sum)
 }
 
 // Below a NIC that takes the link's word for checksums, a datagram's is
@@ -198,10 +253,9 @@ func TestChecksum(t *testing.T) {
 
 	udp := inbound.UDP(peerPort, localPort, wire.Payload(501))
 	trailed := append(append([]byte(nil), udp...), 1, 2, 3)
-	noSum := append([]byte(nil), udp...)
+	noSum := inbound.UDP(peerPort, localPort, wire.Payload(500))
 	noSum[6], noSum[7] = 0, 0
-	tooLong := append([]byte(nil), udp...)
-	tooLong[4] = 0xff
+	balance(noSum, 8, len(noSum))
 	flip := func(message []byte, at int) []byte {
 		m := append([]byte(nil), message...)
 		m[at] ^= 0x10
@@ -220,7 +274,9 @@ func TestChecksum(t *testing.T) {
 		{"UDP without checksum", wire.UDPProtocol, noSum, false},
 		{"UDP shorter than the payload", wire.UDPProtocol, trailed, true},
 		{"UDP shorter than the payload, corrupted", wire.UDPProtocol, flip(trailed, 300), false},
-		{"UDP longer than the payload", wire.UDPProtocol, tooLong, false},
+		{"UDP longer than the payload", wire.UDPProtocol, withLength(udp, len(udp)+1), false},
+		{"UDP shorter than its header", wire.UDPProtocol, withLength(udp, 7), false},
+		{"UDP of length 0", wire.UDPProtocol, withLength(udp, 0), false},
 		{"UDP behind options", wire.DestinationOptions, append(short(wire.UDPProtocol), udp...), true},
 		{"UDP behind options, corrupted", wire.DestinationOptions, append(short(wire.UDPProtocol), flip(udp, 100)...), false},
 		{"TCP", wire.TCP, tcp, true},
