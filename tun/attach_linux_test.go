@@ -87,14 +87,26 @@ func TestDetachDuringDelivery(t *testing.T) {
 	if slow.left.Load() != 0 {
 		t.Fatal("the delivery was not under way")
 	}
-	closed := make(chan int32)
+	closed := make(chan struct{})
 	go func() {
 		endpoint.Close()
-		closed <- slow.left.Load()
+		close(closed)
 	}()
+	checkPending(t, "Close during a delivery", closed)
 	close(slow.open)
-	if <-closed != 1 {
+	<-closed
+	if slow.left.Load() != 1 {
 		t.Error("Close did not wait for the delivery")
+	}
+}
+
+// checkPending gives something that must not happen yet the time to happen.
+func checkPending(t *testing.T, what string, happened <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happened:
+		t.Errorf("%s did not wait", what)
+	case <-time.After(20 * time.Millisecond):
 	}
 }
 
@@ -126,17 +138,14 @@ func TestWaitWhileAttached(t *testing.T) {
 	device, _ := pipe(t)
 	endpoint := device.Endpoint()
 	endpoint.Attach(newRecorder())
-	var detached atomic.Bool
-	waited := make(chan bool)
+	waited := make(chan struct{})
 	go func() {
 		endpoint.Wait()
-		waited <- detached.Load()
+		close(waited)
 	}()
-	detached.Store(true)
+	checkPending(t, "Wait while attached", waited)
 	endpoint.Attach(nil)
-	if !<-waited {
-		t.Error("Wait returned while attached")
-	}
+	<-waited
 }
 
 func TestAfterClose(t *testing.T) {

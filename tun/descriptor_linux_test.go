@@ -157,16 +157,18 @@ func received(t *testing.T, fd int, want []byte) {
 
 func TestWriteLeavesReservedRoomOut(t *testing.T) {
 	device, far := pipe(t)
-	payload := ip6(500)
-	pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{ReserveHeaderBytes: 100})
-	piece := split(payload[40:])
-	pkt.Data().AppendView(piece.Data().AsRange().ToView())
-	piece.DecRef()
-	copy(pkt.NetworkHeader().Push(40), payload)
-	if n, err := send(device.Endpoint(), pkt); n != 1 || err != nil {
-		t.Fatalf("got %d, %v, want 1 packet", n, err)
+	for _, pushed := range []int{0, 40, 100} {
+		octets := ip6(500)
+		pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{ReserveHeaderBytes: 100})
+		rest := split(octets[pushed:])
+		pkt.Data().AppendView(rest.Data().AsRange().ToView())
+		rest.DecRef()
+		copy(pkt.NetworkHeader().Push(pushed), octets)
+		if n, err := send(device.Endpoint(), pkt); n != 1 || err != nil {
+			t.Fatalf("%d octets pushed: got %d, %v, want 1 packet", pushed, n, err)
+		}
+		received(t, far, octets)
 	}
-	received(t, far, payload)
 }
 
 func TestWriteRefusesAndGoesOn(t *testing.T) {
