@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/signal"
 	"syscall"
@@ -114,7 +115,8 @@ func runDefrag(cmd *cobra.Command, asJSON bool, opts capture.Options, paths defr
 	context.AfterFunc(ctx, stop) // a second signal kills
 	counts, err := capture.Defragment(ctx, reader, files.out, opts)
 	bar.clear()
-	if err != nil {
+	var damage *capture.Damage
+	if errors.As(err, &damage) {
 		err = fmt.Errorf("%s: %w", paths.in, err)
 	}
 	if reportErr := report.end(&counts, err); err == nil {

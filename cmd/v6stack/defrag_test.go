@@ -259,6 +259,22 @@ func TestDefragFailures(t *testing.T) {
 	}
 }
 
+// TestDefragFull reports that OUT or the errors cannot be written.
+func TestDefragFull(t *testing.T) {
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skipf("no device that is always full: %v", err)
+	}
+	_, fragments := echoFragments()
+	in := written(t, "in", pcapOf(fragments...))
+	for _, args := range [][]string{{in, full}, {"--errors", full, in, os.DevNull}} {
+		run := runDefragCommand(t, nil, args...)
+		if run.status != exitFailure || !strings.Contains(run.stderr, "write "+full) {
+			t.Errorf("exit %d: %s", run.status, run.stderr)
+		}
+	}
+}
+
 // TestDefragDamageReport reports on what was read, and says why no more was.
 func TestDefragDamageReport(t *testing.T) {
 	_, fragments := echoFragments()

@@ -163,6 +163,11 @@ func TestZones(t *testing.T) {
 	tagged := func(id byte, packet []byte) []byte {
 		return join([]byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x81\x00\x00"), []byte{id}, []byte("\x86\xdd"), packet)
 	}
+	urgent := func(id byte, packet []byte) []byte {
+		frame := tagged(id, packet)
+		frame[14] |= 0xe0 // priority
+		return frame
+	}
 	untagged := func(packet []byte) []byte { return join(frames[4].header, packet) }
 	cooked := func(id byte, packet []byte) []byte {
 		header := bytes.Clone(frames[10].header)
@@ -191,6 +196,7 @@ func TestZones(t *testing.T) {
 		"two VLANs, one zone":               {ethernet.file(tagged(5, fragments[0]), tagged(6, fragments[1])), capture.OneZone, true},
 		"two VLANs, by interface":           {ethernet.file(tagged(5, fragments[0]), tagged(6, fragments[1])), capture.ByInterface, true},
 		"two VLANs, by VLAN":                {ethernet.file(tagged(5, fragments[0]), tagged(6, fragments[1])), capture.ByVLAN, false},
+		"one VLAN, two priorities, by VLAN": {ethernet.file(tagged(5, fragments[0]), urgent(5, fragments[1])), capture.ByVLAN, true},
 		"VLAN and none, by VLAN":            {ethernet.file(tagged(5, fragments[0]), untagged(fragments[1])), capture.ByVLAN, false},
 		"priority tag and none, by VLAN":    {ethernet.file(tagged(0, fragments[0]), untagged(fragments[1])), capture.ByVLAN, true},
 		"two SLL2 interfaces, one zone":     {sll2.file(cooked(2, fragments[0]), cooked(3, fragments[1])), capture.OneZone, true},

@@ -33,7 +33,7 @@ func TestErrors(t *testing.T) {
 			}
 			in := join(f.header(),
 				at(100, 500*unit, fragments[0]), at(100, 700*unit, fragments[0]),
-				at(101, 0, unaligned), at(1000, 0, other))
+				at(101, 250*unit, unaligned), at(1000, 0, other))
 			r := defragment(t, in, capture.Options{})
 			f.linkType = uint32(capture.Raw)
 			head := bytes.Clone(f.header())
@@ -43,7 +43,7 @@ func TestErrors(t *testing.T) {
 			}
 			mustEqual(t, r.errors[:len(head)], head)
 			rest := r.errors[len(head):]
-			first := f.packet(packetAt{seconds: 101, data: answerTo(unaligned, 4, 0, 4)})
+			first := f.packet(packetAt{seconds: 101, fraction: 250 * unit, data: answerTo(unaligned, 4, 0, 4)})
 			mustEqual(t, rest[:len(first)], first)
 			second := rest[len(first):]
 			seconds := order.Uint32(second)
@@ -85,7 +85,7 @@ func TestNoAnswer(t *testing.T) {
 	options := wire.Extensions{}.With(wire.DestinationOptions, wire.Options(1))
 	behind := wire.Header{Source: hosts.Source, Destination: hosts.Destination, Extensions: options}
 	sealed := behind
-	sealed.Extensions = options.With(wire.AH, make([]byte, 8))
+	sealed.Extensions = options.With(wire.AH, append([]byte{0, 2}, make([]byte, 14)...))
 	tail := hosts
 	tail.Extensions = wire.Extensions{}.With(wire.FragmentHeader, []byte{0, 0, 0, 8, 0, 0, 0, 0})
 	later := hosts.Fragment(wire.Fragment{ID: 1, Next: wire.ICMPv6, Offset: 8, More: true}, make([]byte, 8))

@@ -182,19 +182,22 @@ func TestDamagedPcap(t *testing.T) {
 	next := f.packet(packetAt{seconds: 1003, data: packet})
 	huge := bytes.Clone(next)
 	f.order.PutUint32(huge[8:], 262145)
-	for name, tail := range map[string][]byte{
-		"half a record header": next[:9],
-		"no data":              next[:16],
-		"half the data":        next[:20],
-		"absurd length":        huge,
+	for name, c := range map[string]struct {
+		tail []byte
+		want string
+	}{
+		"half a record header": {next[:9], "9 of 16 octets"},
+		"no data":              {next[:16], "53 more octets"},
+		"half the data":        {next[:20], "4 of 53 octets"},
+		"absurd length":        {huge, "captured length 262145: want at most 262144"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := defragment(t, join(sound, tail), capture.Options{})
+			r := defragment(t, join(sound, c.tail), capture.Options{})
 			var damage *capture.Damage
 			if !errors.As(r.err, &damage) || damage.Packet != 4 || damage.Between || damage.Offset != int64(len(sound)) {
 				t.Fatalf("error %#v: want a Damage of packet 4 at %d", r.err, len(sound))
 			}
-			if !strings.Contains(r.err.Error(), "packet 4, at byte offset") {
+			if text := r.err.Error(); !strings.Contains(text, "packet 4, at byte offset") || !strings.Contains(text, c.want) {
 				t.Errorf("error %q", r.err)
 			}
 			mustEqual(t, r.out, kept)

@@ -81,6 +81,19 @@ func TestBlockTypes(t *testing.T) {
 	}
 }
 
+// TestMalformedOptions keeps the options that can be told apart.
+func TestMalformedOptions(t *testing.T) {
+	f := littleNG
+	whole, fragments := echo(hosts, 1, 2000, 1448)
+	head := join(f.section(), f.iface(capture.Raw, 0, []byte{9, 0, 0xff, 0xff}))
+	comment := f.option(1, []byte("kept"))
+	in := join(head,
+		f.enhanced(0, packetAt{data: fragments[0]}),
+		f.enhanced(0, packetAt{data: fragments[1]}, comment, []byte{2, 0, 5, 0, 1, 2, 3, 4}))
+	want := join(head, f.enhanced(0, packetAt{data: whole}, comment, f.option(0, nil)))
+	defragment(t, in, capture.Options{}).mustBe(t, want)
+}
+
 // TestSnapLengthOfInterfaces raises snapshot lengths, and keeps packets cut
 // that only they told to be.
 func TestSnapLengthOfInterfaces(t *testing.T) {
