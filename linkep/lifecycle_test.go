@@ -302,6 +302,31 @@ func TestDetachDoesNotWaitForDrops(t *testing.T) {
 	within(t, "the timer", func() { <-expired })
 }
 
+// A fragment that is on its way into a shared engine while the endpoint is
+// closed does not stay there.
+func TestFragmentGatheredWhileClosing(t *testing.T) {
+	engine, err := defrag.New(defrag.Config{Clock: newClock()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	var e *linkep.Endpoint
+	lower := newChannelLink()
+	e = newEndpoint(t, lower.endpoint(), linkep.Options{
+		Engine: engine,
+		// The zone is asked for right before the fragment is gathered.
+		ZoneOf: func(*gstack.PacketBuffer) defrag.Zone {
+			within(t, "Close", e.Close)
+			return 0
+		},
+	})
+	e.Attach(discard{})
+	lower.send(t, traffic()[0])
+	if got := engine.Stats().Total; got.Fragments != 0 || got.Packets[defrag.Flushed] != 1 {
+		t.Errorf("held %d, flushed %d, want 0 and 1", got.Fragments, got.Packets[defrag.Flushed])
+	}
+}
+
 // Packets that come while nobody is attached are counted and let go.
 func TestDetached(t *testing.T) {
 	lower := newChannelLink()
