@@ -132,7 +132,7 @@ func (d *datagram) hold(f *fragment) {
 // judge decides the fate upon a fragment that was kept.
 func (d *datagram) judge(rules Rule) fate {
 	first := d.held[0].start == 0
-	if first && d.final && !rules.Has(LateLength) && d.tooLong() {
+	if first && !rules.Has(LateLength) && d.tooLong() {
 		return kill
 	}
 	if !first || !d.final || d.octets != d.end {
@@ -178,7 +178,7 @@ func (d *datagram) assemble(rules Rule) []byte {
 	if rules.Has(HeaderPosition) {
 		place &= 0xff
 	}
-	setPayloadLength(out, len(out)-headerLength)
 	out[place] = first.next
+	setPayloadLength(out, len(out)-headerLength)
 	return out
 }

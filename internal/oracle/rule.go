@@ -45,7 +45,8 @@ const (
 	HeldOctets
 	// FirstEnd: a fragment that disagrees with the end is dropped alone.
 	FirstEnd
-	// LateLength: a datagram that is too long is discarded when it is complete.
+	// LateLength: a datagram that is too long is discarded when it is complete,
+	// not as soon as that is seen.
 	LateLength
 
 	ruleEnd
