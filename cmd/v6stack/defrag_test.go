@@ -263,6 +263,9 @@ func TestDefragFailures(t *testing.T) {
 func TestDefragFull(t *testing.T) {
 	const full = "/dev/full"
 	if _, err := os.Stat(full); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
 		t.Skipf("no device that is always full: %v", err)
 	}
 	_, fragments := echoFragments()
