@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -331,25 +332,33 @@ func TestChecksumVerifiedByTheLink(t *testing.T) {
 	}
 }
 
-// Segmentation metadata of a fragment says nothing about its datagram.
-func TestGSOIsReset(t *testing.T) {
+// What the link says of fragments holds for their datagram, but for
+// segmentation offload.
+func TestWhatTheLinkSays(t *testing.T) {
+	type said struct {
+		gso     gstack.GSO
+		kind    tcpip.PacketType
+		mark    uint32
+		vouched bool
+	}
+	var got said
 	lower := newChannelLink()
-	var options gstack.GSO
-	var kind = -1
 	e := newEndpoint(t, lower.endpoint(), linkep.Options{
 		OnDatagram: func(pkt *gstack.PacketBuffer, _ *defrag.Datagram) {
-			options, kind = pkt.GSOOptions, int(pkt.PktType)
+			got = said{pkt.GSOOptions, pkt.PktType, pkt.Mark, pkt.RXChecksumValidated}
 		},
 	})
 	e.Attach(discard{})
 	for _, packet := range fragmentsOf(1, wire.Payload(100), 64) {
 		pkt := newPacket(packet)
 		pkt.GSOOptions = gstack.GSO{Type: gstack.GSOTCPv6, MSS: 64, NeedsCsum: true}
-		pkt.PktType = 3
+		pkt.PktType = tcpip.PacketOtherHost
+		pkt.Mark = 7
+		pkt.RXChecksumValidated = true
 		lower.InjectInbound(header.IPv6ProtocolNumber, pkt)
 		pkt.DecRef()
 	}
-	if options != (gstack.GSO{}) || kind != 3 {
-		t.Errorf("GSO %+v, packet type %d, want none and the fragment's", options, kind)
+	if want := (said{kind: tcpip.PacketOtherHost, mark: 7, vouched: true}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
