@@ -30,7 +30,7 @@ func runFlags(device string, more ...string) []string {
 // TestRun does with the program what its documentation shows.
 func TestRun(t *testing.T) {
 	const device = "v6s0"
-	program := startRun(t, runFlags(device, "--frag-timeout", "2s")...)
+	program := startRun(t, runFlags(device)...)
 	t.Run("ping", func(t *testing.T) {
 		needTool(t, "ping")
 		ping(t, 20, 65000, "-i", "0.01")
@@ -47,14 +47,15 @@ func TestRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("halves", func(t *testing.T) { sendHalves(t, device, 2*time.Second) })
 	program.stop(t, syscall.SIGTERM)
 	checkGone(t, device)
 }
 
-// sendHalves sends the halves of two datagrams, one without and one with the
-// first fragment, and waits for the error owed to the second.
-func sendHalves(t *testing.T, device string, timeout time.Duration) {
+// TestRunTimeout sends the halves of two datagrams, one without and one with
+// the first fragment, and waits for the error owed to the second.
+func TestRunTimeout(t *testing.T) {
+	const device, timeout = "v6s8", 2 * time.Second
+	program := startRun(t, runFlags(device, "--frag-timeout", timeout.String())...)
 	w, socket := openTap(t, device), openICMP(t, ipv6.ICMPTypeTimeExceeded)
 	datagram := toStack.UDP(9, echoPort, wire.Payload(2000))
 	headless := toStack.Split(1, wire.UDPProtocol, datagram, 1024)[1]
@@ -68,6 +69,7 @@ func sendHalves(t *testing.T, device string, timeout time.Duration) {
 	packets = append(packets, marked(t, w)...)
 	checkErrors(t, packets, icmpError{3, 1, 0, tailless})
 	checkKernelSaw(t, socket, tailless)
+	program.stop(t, syscall.SIGTERM)
 }
 
 // TestRunInterrupt ends the program as a terminal does, with traffic on its
