@@ -56,12 +56,8 @@ func (a *assembly) judge(p *packet, policy Policy) Verdict {
 		return a.judgeLinux(p)
 	}
 	switch relation := a.cover.relate(p.units()); {
-	case relation == same && !a.repeats(p):
-		return EndMismatch
-	case relation == same && policy == RFC5722:
-		return DuplicateDiscard
-	case relation == same: // RFC 8200 section 4.5 lets us.
-		return Duplicate
+	case relation == same:
+		return a.judgeSame(p, policy)
 	case relation != apart: // RFC 5722 section 4.
 		return Overlap
 	case a.conflicts(p):
@@ -91,14 +87,22 @@ func (a *assembly) judgeLinux(p *packet) Verdict {
 	return Duplicate
 }
 
-// repeats reports whether p, which has the span of a fragment held, has its
-// end and M flag as well.
-func (a *assembly) repeats(p *packet) bool {
-	final := a.known && int(p.units().end) == (int(a.end)+unit-1)/unit
-	if p.more {
-		return !final
+// judgeSame is judge for p that has the span of a fragment held.
+func (a *assembly) judgeSame(p *packet, policy Policy) Verdict {
+	end := int(p.units().end) * unit // of the fragment held
+	final := a.known && end-int(a.end) < unit
+	if final {
+		end = int(a.end)
 	}
-	return final && p.end() == int(a.end)
+	switch {
+	case p.end() != end: // The same unit, but not the same octets.
+		return Overlap
+	case p.more == final:
+		return EndMismatch
+	case policy == RFC5722:
+		return DuplicateDiscard
+	}
+	return Duplicate // RFC 8200 section 4.5 lets us ignore it.
 }
 
 // conflicts reports whether p disagrees with the end of the datagram: another

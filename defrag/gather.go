@@ -25,11 +25,11 @@ func (e *Engine) Gather(packet *buffer.Buffer, meta *Metadata, datagram *Datagra
 		return Passed
 	}
 	z := e.zones.find(meta.Zone)
-	policy := e.zones.defaults.Policy
+	config := &e.zones.defaults
 	if z != nil {
-		policy = z.config.Load().Policy
+		config = z.config.Load()
 	}
-	p, verdict, owed := inspect(packet, policy)
+	p, verdict, owed := inspect(packet, config.Policy)
 	if verdict == Passed {
 		e.count(z, Passed, 1)
 		return Passed
@@ -45,10 +45,10 @@ func (e *Engine) Gather(packet *buffer.Buffer, meta *Metadata, datagram *Datagra
 	if verdict != Held {
 		return e.drop(z, packet, meta, verdict, owed)
 	}
-	if policy != Linux && p.atomic() {
+	if config.Policy != Linux && p.atomic() {
 		return e.passAtomic(z, &p, packet, meta, datagram)
 	}
-	return e.gather(z, &p, packet, meta, datagram)
+	return e.gather(z, config, &p, packet, meta, datagram)
 }
 
 // passAtomic hands an atomic fragment on, whatever is held under its key
@@ -79,13 +79,12 @@ func (e *Engine) stamp(meta *Metadata) {
 // noQueue stands for the assembly of a datagram of which nothing is held.
 var noQueue assembly
 
-// gather puts a sound fragment to its datagram.
-func (e *Engine) gather(z *zone, p *packet, packet *buffer.Buffer, meta *Metadata, datagram *Datagram) Verdict {
+// gather puts a sound fragment to its datagram. config is the zone's as the
+// fragment was inspected by.
+func (e *Engine) gather(z *zone, config *ZoneConfig, p *packet, packet *buffer.Buffer, meta *Metadata, datagram *Datagram) Verdict {
 	k := makeKey(z, p, meta)
 	hash := maphash.Comparable(e.seed, k)
 	s := e.shardOf(hash)
-	config := z.config.Load()
-
 	s.mu.Lock()
 	q := s.table.find(&k, hash)
 	verdict := e.judge(z, q, p, config)
@@ -110,7 +109,7 @@ func (e *Engine) gather(z *zone, p *packet, packet *buffer.Buffer, meta *Metadat
 			if z = e.zones.need(meta.Zone); z == nil {
 				return e.drop(nil, packet, meta, TooManyZones, ICMPError{})
 			}
-			return e.gather(z, p, packet, meta, datagram)
+			return e.gather(z, config, p, packet, meta, datagram)
 		}
 	}
 	packet.Truncate(int64(p.size()))
@@ -138,14 +137,11 @@ func (e *Engine) judge(z *zone, q *queue, p *packet, config *ZoneConfig) Verdict
 	if verdict := a.judge(p, config.Policy); verdict != Held {
 		return verdict
 	}
-	if a.completes(p) {
-		// A fragment that completes its datagram is never refused for a
-		// budget.
-		return a.outcome(p)
-	}
 	switch {
 	case config.MaxFragments > 0 && int(a.cover.count) >= config.MaxFragments:
 		return TooManyFragments
+	case a.completes(p):
+		return a.outcome(p)
 	case q == nil && config.MaxDatagrams > 0 && z.queues.Load() >= int64(config.MaxDatagrams):
 		return TooManyDatagrams
 	}

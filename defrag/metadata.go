@@ -77,7 +77,9 @@ type Drop struct {
 	// Error is the ICMPv6 error that a node owes the packet's source, subject
 	// to RFC 4443 section 2.4(e) and (f); the zero value means none.
 	Error ICMPError
-	// Metadata the packet was gathered with.
+	// Metadata of the packet. For one that had been held it is that of its
+	// queue, as [Datagram] says, but for Tag, and Link is that of the first
+	// fragment to arrive; Arrival is 0.
 	Metadata Metadata
 	// Packet as it was received, less trailing padding. It is empty where the
 	// payload had been copied and the packet let go.

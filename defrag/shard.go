@@ -37,6 +37,7 @@ func (e *Engine) shardOf(hash uint64) *shard { return &e.shards[hash>>(64-shardB
 // insertLocked adds q to the table and to its zone, and arms the timer; false
 // says that the zone has been removed. s.mu must be held.
 func (s *shard) insertLocked(q *queue, now tcpip.MonotonicTime, timeout time.Duration) bool {
+	q.generation = s.table.nextGeneration() // Once linked, eviction reads it.
 	if !q.key.zone.link(q) {
 		return false
 	}

@@ -42,6 +42,12 @@ func (t *table) find(k *key, hash uint64) *queue {
 // bucket returns the index of a hash. The shards use its upper bits.
 func (t *table) bucket(hash uint64) int { return int(hash & uint64(len(t.buckets)-1)) }
 
+// nextGeneration returns a number for a new queue.
+func (t *table) nextGeneration() uint32 {
+	t.generation++
+	return t.generation
+}
+
 // insert adds q, whose key and hash are set and not in the table. It times out
 // no earlier than timeout after now.
 func (t *table) insert(q *queue, now tcpip.MonotonicTime, timeout time.Duration) {
@@ -49,8 +55,6 @@ func (t *table) insert(q *queue, now tcpip.MonotonicTime, timeout time.Duration)
 		t.resize(max(minBuckets, 2*len(t.buckets)))
 	}
 	t.count++
-	t.generation++
-	q.generation = t.generation
 	b := t.bucket(q.hash)
 	q.next, t.buckets[b] = t.buckets[b], q
 

@@ -4,7 +4,9 @@ import "fmt"
 
 // A Verdict is the fate of one packet. Every packet that [Engine.Gather] takes
 // meets exactly one final verdict: its own at once or, after [Held], that of
-// the datagram it belongs to. Each verdict has one counter in [ZoneStats].
+// the datagram it belongs to. Each verdict has one counter in [Counts]; packets
+// whose fixed header already rules out a fragment count in the engine's total
+// only.
 type Verdict uint8
 
 // The first four verdicts are no drop.
