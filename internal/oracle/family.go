@@ -5,7 +5,7 @@ import "encoding/binary"
 // plan fragments one or two datagrams, spoils that here and there, and now
 // and then sends all again.
 func (g generator) plan() [][]byte {
-	d := g.draft(16 + g.IntN(pick(g, 40, 120, 3000)))
+	d := g.draft(16 + g.IntN(pick(g, 40, 120, 800)))
 	list := order(g, d.cut(g, pick(g, 1, 2, 4, 200)))
 	for range g.IntN(4) {
 		list = pick(g, mutations...)(g, d, list)

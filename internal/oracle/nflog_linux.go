@@ -11,6 +11,9 @@ import (
 
 const (
 	logGroup = 6
+	// messageSize is room for the longest packet that NFLOG shows, and for what
+	// it says of it.
+	messageSize = CaptureLimit + 4096
 	// deadline bounds each wait for the kernel; it is no measure of time, only
 	// keeps a broken set-up from hanging.
 	deadline = 60 * time.Second
@@ -39,7 +42,7 @@ type packetLog struct {
 
 // openPacketLog binds to the group in the network namespace of descriptor ns.
 func openPacketLog(ns int) (*packetLog, error) {
-	conn, err := netfilter.Dial(&netlink.Config{NetNS: ns, MessageBufferSize: 1 << 18})
+	conn, err := netfilter.Dial(&netlink.Config{NetNS: ns, MessageBufferSize: messageSize})
 	if err != nil {
 		return nil, fmt.Errorf("dial NFLOG: %w", err)
 	}
