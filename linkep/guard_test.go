@@ -340,12 +340,13 @@ func TestWhatTheLinkSays(t *testing.T) {
 		kind    tcpip.PacketType
 		mark    uint32
 		vouched bool
+		network tcpip.NetworkProtocolNumber
 	}
 	var got said
 	lower := newChannelLink()
 	e := newEndpoint(t, lower.endpoint(), linkep.Options{
 		OnDatagram: func(pkt *gstack.PacketBuffer, _ *defrag.Datagram) {
-			got = said{pkt.GSOOptions, pkt.PktType, pkt.Mark, pkt.RXChecksumValidated}
+			got = said{pkt.GSOOptions, pkt.PktType, pkt.Mark, pkt.RXChecksumValidated, pkt.NetworkProtocolNumber}
 		},
 	})
 	e.Attach(discard{})
@@ -358,7 +359,7 @@ func TestWhatTheLinkSays(t *testing.T) {
 		lower.InjectInbound(header.IPv6ProtocolNumber, pkt)
 		pkt.DecRef()
 	}
-	if want := (said{kind: tcpip.PacketOtherHost, mark: 7, vouched: true}); got != want {
+	if want := (said{kind: tcpip.PacketOtherHost, mark: 7, vouched: true, network: header.IPv6ProtocolNumber}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

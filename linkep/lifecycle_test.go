@@ -1,6 +1,8 @@
 package linkep_test
 
 import (
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -18,9 +20,9 @@ import (
 	"github.com/v6stack/v6stack/linkep"
 )
 
-// within runs f and fails the test, naming what, if it hangs.
-func within(t testing.TB, what string, f func()) {
-	t.Helper()
+// within runs f; if it hangs, it ends the process with the stacks of all
+// goroutines, because cleaning up would hang, too.
+func within(what string, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -29,7 +31,9 @@ func within(t testing.TB, what string, f func()) {
 	select {
 	case <-done:
 	case <-time.After(patience):
-		panic(what + " hangs") // with the stacks of all goroutines
+		debug.SetTraceback("all")
+		go panic(what + " hangs")
+		<-done
 	}
 }
 
@@ -101,14 +105,14 @@ func (r *removal) run(t testing.TB) {
 	if r.await {
 		awaitTraffic(t, r.stack, r.id)
 	}
-	within(t, "removing the NIC", r.remove)
+	within("removing the NIC", r.remove)
 	if lower.IsAttached() || e.IsAttached() {
 		t.Fatal("attached after the NIC was removed")
 	}
 	if got := e.Engine().Stats().Total; got.Queues != 0 || got.Fragments != 0 || got.Bytes != 0 {
 		t.Fatalf("held after the NIC was removed: %+v", got)
 	}
-	within(t, "Wait", e.Wait)
+	within("Wait", e.Wait)
 }
 
 // awaitTraffic waits until the NIC received some packets.
@@ -185,7 +189,7 @@ func runOrder(t *testing.T, order string, calls map[byte]func(*linkep.Endpoint, 
 			}
 		}
 	})
-	within(t, order, func() {
+	within(order, func() {
 		for i := range len(order) {
 			calls[order[i]](e, discard{})
 		}
@@ -209,17 +213,28 @@ type discard struct{}
 func (discard) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer) {}
 func (discard) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer)    {}
 
-// A stubborn endpoint takes its time to be detached.
+// A stubborn endpoint takes its time to be attached and detached.
 type stubborn struct {
 	*channel.Endpoint
-	release chan struct{}
-	mu      sync.Mutex
-	calls   []bool // whether something was attached
+	attach, detach chan struct{} // closed when it may go on
+
+	mu    sync.Mutex
+	calls []bool // whether something was attached; guarded by mu
+}
+
+func newStubborn() *stubborn {
+	return &stubborn{
+		Endpoint: channel.New(1, mtu, ""),
+		attach:   make(chan struct{}),
+		detach:   make(chan struct{}),
+	}
 }
 
 func (s *stubborn) Attach(d gstack.NetworkDispatcher) {
 	if d == nil {
-		<-s.release
+		<-s.detach
+	} else {
+		<-s.attach
 	}
 	s.mu.Lock()
 	s.calls = append(s.calls, d != nil)
@@ -230,9 +245,10 @@ func (s *stubborn) Attach(d gstack.NetworkDispatcher) {
 // While the lower endpoint is being detached, only Close waits; what comes
 // after takes its turn.
 func TestOnlyCloseWaitsForTheLowerEndpoint(t *testing.T) {
-	lower := &stubborn{Endpoint: channel.New(1, mtu, ""), release: make(chan struct{})}
+	lower := newStubborn()
+	close(lower.attach)
 	e := newEndpoint(t, lower, linkep.Options{})
-	within(t, "Attach or Wait", func() {
+	within("Attach or Wait", func() {
 		e.Attach(discard{})
 		e.Attach(nil)
 		e.Wait()
@@ -250,10 +266,33 @@ func TestOnlyCloseWaitsForTheLowerEndpoint(t *testing.T) {
 		t.Fatal("Close did not wait")
 	case <-time.After(10 * time.Millisecond):
 	}
-	close(lower.release)
-	within(t, "Close", func() { <-closed })
+	close(lower.detach)
+	within("Close", func() { <-closed })
 	if want := []bool{true, false, true, false}; !slices.Equal(lower.calls, want) {
 		t.Errorf("attached %v, want %v", lower.calls, want)
+	}
+}
+
+// Attach, which gVisor calls with the stack's lock held as well, leaves a
+// detachment that came meanwhile to others.
+func TestAttachDoesNotDetach(t *testing.T) {
+	lower := newStubborn()
+	e := newEndpoint(t, lower, linkep.Options{})
+	attached := make(chan struct{})
+	go func() {
+		e.Attach(discard{})
+		close(attached)
+	}()
+	for !e.IsAttached() {
+		runtime.Gosched()
+	}
+	within("Attach(nil)", func() { e.Attach(nil) })
+	close(lower.attach)
+	within("Attach", func() { <-attached })
+	close(lower.detach)
+	within("Close", e.Close)
+	if lower.IsAttached() {
+		t.Error("the lower endpoint is still attached")
 	}
 }
 
@@ -292,14 +331,14 @@ func TestDetachDoesNotWaitForDrops(t *testing.T) {
 		clock.Advance(2 * defrag.DefaultTimeout)
 		close(expired)
 	}()
-	within(t, "the timer", func() { <-nic.asked })
-	within(t, "Attach or Wait", func() {
+	within("the timer", func() { <-nic.asked })
+	within("Attach or Wait", func() {
 		e.Attach(nil)
 		e.Wait()
 	})
 	close(nic.unlock)
-	within(t, "Close", e.Close)
-	within(t, "the timer", func() { <-expired })
+	within("Close", e.Close)
+	within("the timer", func() { <-expired })
 }
 
 // A fragment that is on its way into a shared engine while the endpoint is
@@ -316,7 +355,7 @@ func TestFragmentGatheredWhileClosing(t *testing.T) {
 		Engine: engine,
 		// The zone is asked for right before the fragment is gathered.
 		ZoneOf: func(*gstack.PacketBuffer) defrag.Zone {
-			within(t, "Close", e.Close)
+			within("Close", e.Close)
 			return 0
 		},
 	})
