@@ -157,9 +157,9 @@ func received(t *testing.T, fd int, want []byte) {
 
 func TestWriteLeavesReservedRoomOut(t *testing.T) {
 	device, far := pipe(t)
-	for _, pushed := range []int{0, 40, 100} {
+	for _, pushed := range []int{0, 40, 128} { // Of 128 octets, a whole chunk.
 		octets := ip6(500)
-		pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{ReserveHeaderBytes: 100})
+		pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{ReserveHeaderBytes: 128})
 		rest := split(octets[pushed:])
 		pkt.Data().AppendView(rest.Data().AsRange().ToView())
 		rest.DecRef()
