@@ -4,10 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/refs"
@@ -57,31 +55,10 @@ func inner(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if err := touchProgram(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	refs.SetLeakMode(refs.LeaksPanic)
 	code := m.Run()
 	refs.DoRepeatedLeakCheck()
 	return code
-}
-
-// touchProgram looks at the sources of the program. The go command notes what
-// a test looks at, and so runs this one anew when one of them has changed.
-func touchProgram() error {
-	for _, root := range []string{"../cmd", "../internal"} {
-		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-			if err == nil {
-				_, err = os.Stat(path)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // TestSandbox says whether the tests of this package could run at all.

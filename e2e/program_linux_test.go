@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +20,27 @@ func programPath(t *testing.T) string {
 	if path == "" {
 		missing(t, "the program: %s", os.Getenv(noProgramVariable))
 	}
+	if err := touchProgram(); err != nil {
+		t.Fatal(err)
+	}
 	return path
+}
+
+// touchProgram looks at the sources of the program. The go command notes what
+// a test looks at, and so runs this one anew when one of them has changed.
+func touchProgram() error {
+	for _, root := range []string{"../cmd", "../internal"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A program is a running v6stack.
