@@ -60,6 +60,7 @@ func (e *Engine) passAtomic(z *zone, p *packet, packet *buffer.Buffer, meta *Met
 		datagram.Identification = p.identification
 		datagram.FragmentHeader = p.fragmentHeader
 		datagram.UnfragmentableLength = p.unfragmentable
+		datagram.Length = p.length
 		datagram.LargestPacket = p.size()
 		datagram.Boundaries = append(datagram.Boundaries[:0], 0)
 	}

@@ -109,6 +109,8 @@ type Datagram struct {
 	// UnfragmentableLength is the length in octets of the headers before the
 	// Fragment header, the IPv6 header included.
 	UnfragmentableLength int
+	// Length of the payload behind those headers, in octets.
+	Length int
 	// LargestPacket is the size in octets of the largest fragment as a whole
 	// packet, IPv6 header included.
 	LargestPacket int

@@ -113,6 +113,7 @@ func (q *queue) describe(d *Datagram, last *Metadata) {
 	d.Identification = q.key.identification
 	a.list.first().packet.ReadAt(d.FragmentHeader[:], int64(a.unfragmentable))
 	d.UnfragmentableLength = int(a.unfragmentable)
+	d.Length = int(a.end)
 	d.LargestPacket = ipv6HeaderLength + int(a.largest)
 	d.Boundaries = a.cover.appendStarts(d.Boundaries[:0])
 }

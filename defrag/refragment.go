@@ -1,0 +1,163 @@
+package defrag
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+)
+
+// Refragment splits a datagram that Gather delivered into the fragments it came
+// in: at the same boundaries, with the same identification and the same Fragment
+// header bits, so that the path looks the same with a reassembling router in
+// it. Where the payload's length has changed since, by NAT say, every fragment
+// but the last is as large as the largest was. A datagram that came as one
+// atomic fragment goes out without a Fragment header: we make none of those
+// (RFC 6946, RFC 8021).
+//
+// emit is called with each fragment in order; the buffer is the callee's.
+// Payload is not copied: its views are cloned. The headers of each
+// fragment are a view of their own. packet is taken over. The error says what of d does not fit packet; then
+// nothing was emitted.
+func Refragment(packet *buffer.Buffer, d *Datagram, emit func(fragment buffer.Buffer)) error {
+	defer packet.Release()
+	length := int(packet.Size()) - d.UnfragmentableLength
+	if d.UnfragmentableLength < ipv6HeaderLength || length <= 0 || len(d.Boundaries) == 0 {
+		return fmt.Errorf("refragment: %d octets of headers, %d of payload, %d boundaries: want at least 40, 1 and 1",
+			d.UnfragmentableLength, length, len(d.Boundaries))
+	}
+	if len(d.Boundaries) == 1 {
+		emit(packet.Clone())
+		return nil
+	}
+	s := splitter{datagram: d, payload: makeSource(packet, d.UnfragmentableLength)}
+	if err := s.readHeaders(packet); err != nil {
+		return err
+	}
+	if length == d.Length {
+		s.atBoundaries(length, emit)
+		return nil
+	}
+	size := (d.LargestPacket - len(s.headers)) &^ 7
+	if size <= 0 {
+		return fmt.Errorf("refragment: largest packet of %d octets does not hold %d octets of headers and 8 of payload",
+			d.LargestPacket, len(s.headers))
+	}
+	s.bySize(size, length, emit)
+	return nil
+}
+
+// A splitter makes the fragments of one datagram.
+type splitter struct {
+	datagram *Datagram
+	// headers are those of each fragment, the Fragment header the last.
+	headers []byte
+	payload viewSource
+}
+
+// readHeaders copies the headers before the payload out of packet, and puts the
+// Fragment header behind them.
+func (s *splitter) readHeaders(packet *buffer.Buffer) error {
+	d := s.datagram
+	s.headers = make([]byte, d.UnfragmentableLength+fragmentHeaderLength)
+	packet.ReadAt(s.headers[:d.UnfragmentableLength], 0)
+	announced, ok := lastHeader(s.headers[:d.UnfragmentableLength])
+	if !ok {
+		return fmt.Errorf("refragment: the header chain does not end at octet %d", d.UnfragmentableLength)
+	}
+	header := s.headers[d.UnfragmentableLength:]
+	copy(header, d.FragmentHeader[:])
+	header[0] = s.headers[announced]
+	binary.BigEndian.PutUint32(header[4:], d.Identification)
+	s.headers[announced] = protoFragment
+	return nil
+}
+
+// lastHeader returns the position of the next-header octet of the last header
+// in headers, which begin with an IPv6 header; ok is false where they do not
+// end with a header.
+func lastHeader(headers []byte) (announced int, ok bool) {
+	announced = 6
+	for at := ipv6HeaderLength; at != len(headers); {
+		next := headers[announced]
+		if !stepsOver(next, RFC8200) || at+2 > len(headers) {
+			return 0, false
+		}
+		announced = at
+		if at += extensionLength(next, headers[at+1]); at > len(headers) {
+			return 0, false
+		}
+	}
+	return announced, true
+}
+
+// atBoundaries splits at the original boundaries.
+func (s *splitter) atBoundaries(length int, emit func(buffer.Buffer)) {
+	for i, start := range s.datagram.Boundaries {
+		end := length
+		if i+1 < len(s.datagram.Boundaries) {
+			end = int(s.datagram.Boundaries[i+1]) * unit
+		}
+		emit(s.fragment(int(start)*unit, end, end < length))
+	}
+}
+
+// bySize splits into fragments of size octets and a rest.
+func (s *splitter) bySize(size, length int, emit func(buffer.Buffer)) {
+	for start := 0; start < length; start += size {
+		end := min(start+size, length)
+		emit(s.fragment(start, end, end < length))
+	}
+}
+
+// fragment returns the fragment with the payload from start to end, which must
+// begin where the last one ended.
+func (s *splitter) fragment(start, end int, more bool) buffer.Buffer {
+	payload := uint16(len(s.headers) - ipv6HeaderLength + end - start)
+	binary.BigEndian.PutUint16(s.headers[4:], payload)
+	field := s.headers[len(s.headers)-6 : len(s.headers)-4]
+	bits := uint16(start) | uint16(s.datagram.FragmentHeader[3])&6 // reserved bits
+	if more {
+		bits |= 1
+	}
+	binary.BigEndian.PutUint16(field, bits)
+	out := buffer.MakeWithView(buffer.NewViewWithData(s.headers))
+	s.payload.take(&out, end-start)
+	return out
+}
+
+// A viewSource hands out a buffer's views piece by piece, front to back. It
+// borrows the buffer.
+type viewSource struct {
+	view *buffer.View
+	used int // octets of view handed out
+}
+
+// makeSource returns the views of b from position from on.
+func makeSource(b *buffer.Buffer, from int) viewSource {
+	views := b.AsViewList()
+	s := viewSource{view: views.Front()}
+	for s.view != nil && from >= s.view.Size() {
+		from -= s.view.Size()
+		s.view = s.view.Next()
+	}
+	s.used = from
+	return s
+}
+
+// take appends the next n octets, as clones of the views that hold them, to
+// dst.
+func (s *viewSource) take(dst *buffer.Buffer, n int) {
+	for n > 0 {
+		v := s.view.Clone()
+		v.TrimFront(s.used)
+		v.CapLength(n)
+		n -= v.Size()
+		s.used += v.Size()
+		part := buffer.MakeWithView(v)
+		dst.Merge(&part)
+		if s.used == s.view.Size() {
+			s.view, s.used = s.view.Next(), 0
+		}
+	}
+}
