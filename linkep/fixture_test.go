@@ -136,3 +136,9 @@ func (r *recorder) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pk
 func (r *recorder) DeliverLinkPacket(protocol tcpip.NetworkProtocolNumber, pkt *gstack.PacketBuffer) {
 	r.DeliverNetworkPacket(protocol, pkt)
 }
+
+// discard is a dispatcher that drops all.
+type discard struct{}
+
+func (discard) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer) {}
+func (discard) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer)    {}

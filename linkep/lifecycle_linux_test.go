@@ -202,9 +202,3 @@ func runOrder(t *testing.T, order string, calls map[byte]func(*linkep.Endpoint, 
 		t.Errorf("%s: write: %v", order, err)
 	}
 }
-
-// discard is a dispatcher that drops all.
-type discard struct{}
-
-func (discard) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer) {}
-func (discard) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer)    {}
