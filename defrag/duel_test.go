@@ -331,10 +331,14 @@ func (d *duel) closeAmid(packets []buffer.Buffer, metas []defrag.Metadata) {
 }
 
 // chop returns octets as a buffer of several views, of piece octets each, in
-// chunks of at least capacity; piece 0 is one view.
+// chunks of at least capacity; piece 0 is one view. Where that takes too much
+// memory to be quick, the chunks are small.
 func chop(octets []byte, piece, capacity int) buffer.Buffer {
 	if piece == 0 {
 		piece = len(octets)
+	}
+	if piece > 0 && len(octets)/piece*capacity > 1<<17 {
+		capacity = 0
 	}
 	var b buffer.Buffer
 	for at := 0; at < len(octets); at += piece {

@@ -2,6 +2,7 @@ package defrag_test
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -29,11 +30,12 @@ func (s *script) next() byte {
 type draft struct {
 	who, where, what, form, kind byte
 	filler                       byte // tells the octets of fragments apart
+	at                           int  // offset in octets, if above where's
 }
 
 // draft takes a fragment.
 func (s *script) draft(filler byte) draft {
-	return draft{s.next(), s.next(), s.next(), s.next(), s.next(), filler}
+	return draft{s.next(), s.next(), s.next(), s.next(), s.next(), filler, 0}
 }
 
 var (
@@ -64,6 +66,7 @@ func (d draft) octets() []byte {
 	case d.where >= 192:
 		offset = int(d.where-192) * 512
 	}
+	offset = max(offset, d.at)
 	length := draftLengths[d.what&7]
 	data := make([]byte, length)
 	for i := range data {
@@ -179,6 +182,8 @@ func play(t *testing.T, s script) {
 		}
 		op := s.next()
 		switch slot := op >> 4; op & 15 {
+		case 9:
+			d.spray(s.draft(byte(d.tag)), 2+int(slot)*3)
 		case 10: // an earlier one again
 			f := recent[slot]
 			b := f.buffer(f.octets())
@@ -227,6 +232,33 @@ func play(t *testing.T, s script) {
 	d.advance(time.Hour)
 }
 
+// spray gathers n fragments that lie side by side, in one of four orders, the
+// last of them without the M flag if the draft has none.
+func (d *duel) spray(f draft, n int) {
+	length := draftLengths[f.what&7] &^ 7
+	if length == 0 || length*n > 20000 {
+		return
+	}
+	start := int(f.where%32) * 8
+	for i := range n {
+		switch f.kind >> 6 { // what is in the lower bits is the next header
+		case 1:
+			i = n - 1 - i
+		case 2:
+			i = i * 7 % n // shuffled; where 7 divides n, few and often
+		case 3:
+			i = (i*2 + i*2/n) % n
+		}
+		g := f
+		g.where, g.at, g.filler = 0, start+i*length, byte(d.tag)
+		if i < n-1 {
+			g.what |= 8
+		}
+		b := g.buffer(g.octets())
+		d.gather(&b, g.meta())
+	}
+}
+
 // playEnd closes the engine amid the last fragments of a script.
 func (d *duel) playEnd(s *script) {
 	var packets []buffer.Buffer
@@ -250,6 +282,8 @@ var seeds = [][]byte{
 	{0, 0, 0, 0, 0, 8, 0, 0, 251, 251, 0, 0, 0, 8, 0, 0},                          // a timeout
 	{0, 0, 0, 0, 0, 8, 4, 0, 0, 0, 255, 6, 4, 0},                                  // too long
 	{8, 0, 0, 0, 0, 8, 0, 0, 0, 1, 0, 8, 0, 0, 0, 2, 0, 8, 0, 0, 13, 0, 2, 0, 8},  // too many zones
+	{0, 0, 0x99, 0, 0, 0, 0, 0x80},                                                // many, shuffled
+	{0, 0, 0xf9, 0, 0, 1, 0x80, 0x41, 10, 0, 0, 0, 0, 0},                          // many, reversed, from 2 KiB chunks
 	{0, 0, 0, 0, 0, 72, 0, 0, 255, 0, 1, 192, 0, 0, 0, 2, 8, 0, 0, 0, 3, 8, 0, 0}, // close amid
 }
 
@@ -260,6 +294,34 @@ func FuzzEngine(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { play(t, data) })
+}
+
+// TestEngineAgainstNaive plays random scripts of which most fragments belong
+// to few datagrams.
+func TestEngineAgainstNaive(t *testing.T) {
+	rounds := 300
+	if testing.Short() {
+		rounds = 50
+	}
+	random := rand.New(rand.NewPCG(8200, 5722))
+	for range rounds {
+		s := script{byte(random.Uint32()), byte(random.Uint32())}
+		for range 60 {
+			op := [...]byte{0, 1, 9, 9, 10, 11, 12, 13, 14, 2, 3, 4, 5, 6, 7, 8}[random.IntN(16)]
+			if op >= 11 && op < 14 && random.IntN(3) > 0 {
+				op = 0
+			}
+			s = append(s, op|byte(random.Uint32())<<4)
+			// who, where, what, form, kind
+			s = append(s, byte(random.Uint32())&[...]byte{0, 0x40, 0x0f, 0xff}[random.IntN(4)])
+			s = append(s, byte(random.IntN(8)), byte(random.Uint32())&[...]byte{0x08, 0x0b, 0xff}[random.IntN(3)])
+			s = append(s, byte(random.Uint32())&[...]byte{0xf0, 0xff}[random.IntN(2)], byte(random.Uint32())&[...]byte{0xc0, 0xff}[random.IntN(2)])
+		}
+		play(t, append(s, 15|15<<4, 0, 0, 0, 0, 0))
+		if t.Failed() {
+			t.Fatalf("the script is %q", s)
+		}
+	}
 }
 
 // FuzzInspect gathers any octets, in one view and in several: the verdict and

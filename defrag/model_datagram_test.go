@@ -80,16 +80,13 @@ func (q *naiveQueue) judge(p naivePiece, policy defrag.Policy) defrag.Verdict {
 		return naiveJudgeLinux(p, held, conflict)
 	}
 	for _, other := range q.pieces {
-		copied := other.start == p.start && len(other.data) == len(p.data) && other.more == p.more
-		switch {
-		case copied && policy == defrag.RFC5722:
+		switch same := other.start == p.start && len(other.data) == len(p.data); {
+		case same && other.more == p.more && policy == defrag.RFC5722:
 			return defrag.DuplicateDiscard // R18
-		case copied:
+		case same && other.more == p.more:
 			return defrag.Duplicate // R18
-		case other.start == p.start && (other.end()+7)/8 == (p.end()+7)/8:
-			// The same 8-octet units and not the same end, or M flag: R22's
-			// rather than R19's or R20's.
-			return defrag.EndMismatch
+		case same:
+			return defrag.EndMismatch // R18: it is R22's.
 		}
 	}
 	switch {

@@ -147,14 +147,14 @@ func (n *naive) collect(p naivePiece, config defrag.ZoneConfig) naiveAnswer {
 	grown := append(slices.Clone(q.pieces), p)
 	complete := v == defrag.Held && naiveComplete(grown)
 	switch {
+	case v == defrag.Held && config.MaxFragments > 0 && len(grown) > config.MaxFragments:
+		v = defrag.TooManyFragments
 	case complete && naiveTooLong(grown):
 		v = defrag.DatagramTooLong
 	case complete:
 		if _, ok := naiveECN(grown); !ok {
 			v = defrag.ECNMismatch
 		}
-	case v == defrag.Held && config.MaxFragments > 0 && len(grown) > config.MaxFragments:
-		v = defrag.TooManyFragments
 	case v == defrag.Held && at < 0 && config.MaxDatagrams > 0 && n.held(k.zone) >= config.MaxDatagrams:
 		v = defrag.TooManyDatagrams
 	}
