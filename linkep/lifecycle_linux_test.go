@@ -1,7 +1,6 @@
 package linkep_test
 
 import (
-	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -15,23 +14,6 @@ import (
 	"github.com/v6stack/v6stack/internal/wire"
 	"github.com/v6stack/v6stack/linkep"
 )
-
-// within runs f; if it hangs, it ends the process with the stacks of all
-// goroutines, because cleaning up would hang, too.
-func within(what string, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(patience):
-		debug.SetTraceback("all")
-		go panic(what + " hangs")
-		<-done
-	}
-}
 
 // traffic is what the far end sends while things are torn down: echo requests,
 // for whose replies gVisor takes the stack's lock, whole, in fragments, and in

@@ -3,6 +3,7 @@ package linkep_test
 import (
 	"bytes"
 	"context"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -14,6 +15,23 @@ import (
 
 // patience bounds waits for what must happen; it is no measure of speed.
 const patience = 60 * time.Second
+
+// within runs f; if it hangs, it ends the process with the stacks of all
+// goroutines, because cleaning up would hang, too.
+func within(what string, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		debug.SetTraceback("all")
+		go panic(what + " hangs")
+		<-done
+	}
+}
 
 const mtu = 1500
 
