@@ -15,16 +15,6 @@ import (
 	"github.com/v6stack/v6stack/linkep"
 )
 
-// traffic is what the far end sends while things are torn down: echo requests,
-// for whose replies gVisor takes the stack's lock, whole, in fragments, and in
-// half datagrams that stay behind.
-func traffic() [][]byte {
-	echo := inbound.Echo(1, 1, wire.Payload(3000))
-	packets := inbound.Split(1, wire.ICMPv6, echo, 1024)
-	packets = append(packets, inbound.Packet(wire.ICMPv6, inbound.Echo(1, 2, wire.Payload(64))))
-	return append(packets, inbound.Split(2, wire.ICMPv6, echo, 1024)[0])
-}
-
 // flood sends traffic into fd, and drains what comes back, until stop is
 // closed.
 func flood(fd int, stop <-chan struct{}) {
