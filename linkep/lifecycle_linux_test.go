@@ -11,7 +11,6 @@ import (
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/v6stack/v6stack/defrag"
-	"github.com/v6stack/v6stack/internal/wire"
 	"github.com/v6stack/v6stack/linkep"
 )
 
