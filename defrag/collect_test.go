@@ -3,7 +3,6 @@ package defrag_test
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -187,53 +186,184 @@ func (c collection) afterDiscard(r *rig) {
 	c.forgotten(r)
 }
 
-// R12: what tells datagrams apart, and what does not.
-func TestCollectKey(t *testing.T) {
-	address := netip.MustParseAddr
-	to := func(destination string) wire.Header {
-		return wire.Header{Source: peers.Source, Destination: address(destination)}
-	}
-	from := wire.Header{Source: address("2001:db8::9"), Destination: peers.Destination}
+// R15: octet 65,535 is the last; the pointer is that of the offset field.
+func TestCollectUpToTheMaximum(t *testing.T) {
 	routed := peers
-	routed.Extensions = chainOf(extension{wire.Routing, wire.Options(1)})
-	routed.HopLimit, routed.FlowLabel, routed.TrafficClass = 3, 4, 0x40
+	routed.Extensions = chainOf(extension{wire.Routing, wire.Options(2)})
 	for _, c := range []struct {
-		name   string
-		a, b   wire.Header
-		second wire.Fragment
-		meta   defrag.Metadata
-		meet   bool
+		name           string
+		header         wire.Header
+		offset, length int
+		more, past     bool
 	}{
-		{"same", peers, peers, wire.Fragment{ID: 1}, defrag.Metadata{}, true},
-		{"source", peers, from, wire.Fragment{ID: 1}, defrag.Metadata{}, false},
-		{"destination", peers, to("2001:db8::3"), wire.Fragment{ID: 1}, defrag.Metadata{}, false},
-		{"identification, low", peers, peers, wire.Fragment{ID: 2}, defrag.Metadata{}, false},
-		{"identification, high", peers, peers, wire.Fragment{ID: 1 | 1<<31}, defrag.Metadata{}, false},
-		{"zone", peers, peers, wire.Fragment{ID: 1}, defrag.Metadata{Zone: 1}, false},
-		{"next header is not compared", peers, peers, wire.Fragment{ID: 1, Next: wire.TCP}, defrag.Metadata{}, true},
-		{"other headers are not compared", peers, routed, wire.Fragment{ID: 1}, defrag.Metadata{}, true},
-		{"link, global", peers, peers, wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, true},
-		{"link, unique local", to("fd00::1"), to("fd00::1"), wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, true},
-		{"link, just below link-local", to("fe7f::1"), to("fe7f::1"), wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, true},
-		{"link, link-local", to("fe80::1"), to("fe80::1"), wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, false},
-		{"link, the last link-local", to("febf::1"), to("febf::1"), wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, false},
-		{"link, site-local", to("fec0::1"), to("fec0::1"), wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, true},
-		{"link, multicast", to("ff02::1"), to("ff02::1"), wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, false},
-		{"link, global multicast", to("ff0e::1"), to("ff0e::1"), wire.Fragment{ID: 1}, defrag.Metadata{Link: 1}, false},
-		{"same link, link-local", to("fe80::1"), to("fe80::1"), wire.Fragment{ID: 1}, defrag.Metadata{}, true},
+		{"R15 ends at 65,535", peers, 65528, 7, false, false},
+		{"R15 ends at 65,536", peers, 65528, 8, false, true},
+		{"R15 ends at 65,536, more", peers, 65528, 8, true, true},
+		{"R15 ends at 65,528, more", peers, 65520, 8, true, false},
+		{"R15 ends far past", peers, 65528, 60000, true, true},
+		{"R15 long one that ends at 65,535", peers, 8000, 57535, false, false},
+		{"R15 long one that ends at 65,536", peers, 8000, 57536, false, true},
+		{"R15 behind headers", routed, 65528, 8, true, true},
 	} {
-		t.Run("R12 "+c.name, func(t *testing.T) {
-			r := newRig(t, defrag.ZoneConfig{})
-			r.hold(c.a.Fragment(wire.Fragment{ID: 1, Next: wire.UDPProtocol, More: true}, content[:16]))
-			c.second.Offset = 16
-			f := r.gatherWith(c.b.Fragment(c.second, content[16:20]), c.meta)
-			if !c.meet && f.verdict == defrag.Held {
-				r.wantHeld(2, 2)
-				return
-			}
-			if want := c.a.Packet(wire.UDPProtocol, content[:20]); !c.meet || !bytes.Equal(f.packet, want) {
-				t.Errorf("%v %x", f.verdict, f.packet)
-			}
+		t.Run(c.name, func(t *testing.T) {
+			forPolicies(t, func(t *testing.T, policy defrag.Policy) {
+				r := newRig(t, defrag.ZoneConfig{Policy: policy})
+				f := r.gather(c.header.Fragment(wire.Fragment{ID: 1, Offset: c.offset, More: c.more}, content[:c.length]))
+				if !c.past {
+					if f.verdict != defrag.Held {
+						t.Errorf("%v, want held", f.verdict)
+					}
+					return
+				}
+				owed := problem(0, uint32(42+c.header.Extensions.Len()))
+				if policy == defrag.Linux {
+					owed = defrag.ICMPError{}
+				}
+				r.wantDrops(defrag.PastMaximum, 1, owed)
+				r.wantHeld(0, 0)
+			})
 		})
 	}
+}
+
+// R16: with 24 octets of headers before the Fragment header, 65,511 octets of
+// data are the most.
+func TestCollectTooLong(t *testing.T) {
+	h := extended()
+	later, all := peers, extended()
+	all.Extensions = all.Extensions.With(wire.Routing, wire.Options(8)) // Of later fragments: no matter.
+	for _, c := range []struct {
+		name string
+		list string // the last one decides
+		want verdicts
+	}{
+		{"R16 fits", "0-32000+ 32000-64000+ 64000-65511", alike(defrag.Reassembled, defrag.Reassembled)},
+		{"R16 fits, first last", "64000-65511 32000-64000+ 0-32000+", alike(defrag.Reassembled, defrag.Reassembled)},
+		{"R16 on completion", "0-32000+ 32000-64000+ 64000-65512", alike(defrag.DatagramTooLong, defrag.DatagramTooLong)},
+		{"R16 on completion, first last", "64000-65512 32000-64000+ 0-32000+", alike(defrag.DatagramTooLong, defrag.DatagramTooLong)},
+		{"R16 before completion", "0-16+ 65504-65512+", alike(defrag.DatagramTooLong, defrag.Held)},
+		{"R16 when the first arrives", "65504-65512+ 0-16+", alike(defrag.DatagramTooLong, defrag.Held)},
+		{"R16 end known", "0-16+ 65504-65512", alike(defrag.DatagramTooLong, defrag.Held)},
+		{"R16 without the first", "32000-64000+ 65504-65535", alike(defrag.Held, defrag.Held)},
+		{"R20 before R16", "0-16+ 65496-65504+ 65496-65512+", alike(defrag.Overlap, defrag.Overlap)},
+		{"R22 before R16", "0-16+ 65496-65504 65504-65512+", alike(defrag.EndMismatch, defrag.ConflictingEnd)},
+	} {
+		for name, other := range map[string]wire.Header{"": h, ", no headers on later ones": later, ", more on later ones": all} {
+			t.Run(c.name+name, func(t *testing.T) {
+				forPolicies(t, func(t *testing.T, policy defrag.Policy) {
+					r := newRig(t, defrag.ZoneConfig{Policy: policy})
+					list := strings.Fields(c.list)
+					var f fate
+					for i, s := range list {
+						f = r.gather(long(t, s, h, other))
+						if i < len(list)-1 && f.verdict != defrag.Held {
+							t.Fatalf("%s: %v", s, f.verdict)
+						}
+					}
+					want := c.want[policy]
+					switch {
+					case f.verdict != want:
+						t.Fatalf("%v, want %v", f.verdict, want)
+					case want == defrag.Reassembled:
+						if !bytes.Equal(f.packet, h.Packet(wire.UDPProtocol, content[:65511])) {
+							t.Errorf("wrong datagram of %d octets", len(f.packet))
+						}
+					case want == defrag.DatagramTooLong:
+						r.wantDrops(want, len(list), defrag.ICMPError{})
+						if policy == defrag.RFC5722 {
+							r.wantHeld(1, 0)
+						} else {
+							r.wantHeld(0, 0)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// long is piece with headers of its own for the first fragment.
+func long(t *testing.T, s string, first, later wire.Header) []byte {
+	p := piece(t, 1, s)
+	h := later
+	if strings.HasPrefix(s, "0-") {
+		h = first
+	}
+	return h.Packet(wire.FragmentHeader, p[40:])
+}
+
+// R10: an atomic fragment and a queue of the same key do not know each other.
+func TestCollectBesideAtomic(t *testing.T) {
+	for _, c := range []struct {
+		name, held, atomic string
+		linux              defrag.Verdict
+		rest               string
+	}{
+		{"R10 alone", "", "0-16", defrag.Reassembled, ""},
+		{"R10 before data held", "16-32+", "0-16", defrag.ConflictingEnd, "0-16+ 32-40"},
+		{"R10 other end", "16-32", "0-16", defrag.ConflictingEnd, "0-16+"},
+		{"R10 over the first", "0-16+", "0-24", defrag.Overlap, "16-20"},
+		{"R10 over the last", "8-24", "0-24", defrag.Overlap, "0-8+"},
+		{"R10 same as the first", "0-16+", "0-16", defrag.Duplicate, "16-20"},
+		{"R10 shorter than the first", "0-16+", "0-8", defrag.ConflictingEnd, "16-20"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			forPolicies(t, func(t *testing.T, policy defrag.Policy) {
+				r := newRig(t, defrag.ZoneConfig{Policy: policy})
+				held := pieces(t, 5, c.held)
+				r.hold(held...)
+				f := r.gather(piece(t, 5, c.atomic))
+				if policy == defrag.Linux {
+					if f.verdict != c.linux {
+						t.Errorf("%v, want %v", f.verdict, c.linux)
+					}
+				} else if want := datagram(endOf(c.atomic)); f.verdict != defrag.Atomic || !bytes.Equal(f.packet, want) {
+					t.Errorf("%v %x, want atomic %x", f.verdict, f.packet, want)
+				}
+				if policy == defrag.Linux && c.linux == defrag.Overlap || c.held == "" {
+					r.wantHeld(0, 0)
+					return
+				}
+				r.wantHeld(1, uint64(len(held)))
+				r.deliver(datagram(endOf(c.held+" "+c.rest)), pieces(t, 5, c.rest)...)
+			})
+		})
+	}
+	t.Run("R10 after a discard", func(t *testing.T) {
+		r := newRig(t, defrag.ZoneConfig{Policy: defrag.RFC5722})
+		r.hold(piece(t, 5, "0-16+"))
+		r.gather(piece(t, 5, "8-24+"))
+		if f := r.gather(piece(t, 5, "0-16")); f.verdict != defrag.Atomic {
+			t.Errorf("%v, want atomic", f.verdict)
+		}
+		r.wantHeld(1, 0)
+	})
+}
+
+// R23: a late copy starts a queue of its own; only the first fragment's copy
+// is worth a word when that times out.
+func TestCollectLateCopy(t *testing.T) {
+	for late, owed := range map[string]defrag.ICMPError{
+		"0-16+": {Type: 3, Code: 1}, "16-32+": {}, "32-40": {},
+	} {
+		t.Run("R23 "+late, func(t *testing.T) {
+			forPolicies(t, func(t *testing.T, policy defrag.Policy) {
+				r := newRig(t, defrag.ZoneConfig{Policy: policy})
+				r.deliver(datagram(40), pieces(t, 5, "0-16+ 16-32+ 32-40")...)
+				r.hold(piece(t, 5, late))
+				r.wantHeld(1, 1)
+				r.clock.Advance(defrag.DefaultTimeout)
+				r.wantDrops(defrag.TimedOut, 1, owed)
+				r.wantHeld(0, 0)
+			})
+		})
+	}
+	t.Run("R23 all again", func(t *testing.T) {
+		forPolicies(t, func(t *testing.T, policy defrag.Policy) {
+			r := newRig(t, defrag.ZoneConfig{Policy: policy})
+			for range 3 {
+				r.deliver(datagram(40), pieces(t, 5, "0-16+ 16-32+ 32-40")...)
+			}
+		})
+	})
 }

@@ -77,6 +77,12 @@ func newSide(t *testing.T, name string, policy defrag.Policy, rules oracle.Rule,
 func (c *comparison) compare(t *testing.T, s *oracle.Sequence) {
 	c.sequences++
 	c.packets += len(s.Packets)
+	defer func() {
+		if failure := recover(); failure != nil {
+			t.Logf("sequence %d ends in a panic:\n%v", c.sequences-1, s)
+			panic(failure)
+		}
+	}()
 	complaint := c.judge(s, true)
 	if complaint == "" {
 		return

@@ -29,26 +29,29 @@ func runFlags(device string, more ...string) []string {
 
 // TestRun does with the program what its documentation shows.
 func TestRun(t *testing.T) {
-	const device = "v6s0"
-	program := startRun(t, runFlags(device)...)
-	t.Run("ping", func(t *testing.T) {
-		needTool(t, "ping")
-		ping(t, 20, 65000, "-i", "0.01")
-	})
-	t.Run("udp", func(t *testing.T) {
-		host := openHost(t)
-		for _, size := range sizes(1500) {
-			echoDatagram(t, host, size)
-		}
-		echoDatagram(t, host, 65527)
-	})
-	t.Run("tcp", func(t *testing.T) {
-		if err := echoStream(within(t), 1<<20); err != nil {
-			t.Error(err)
-		}
-	})
-	program.stop(t, syscall.SIGTERM)
-	checkGone(t, device)
+	for _, backend := range backends {
+		t.Run(backend.String(), func(t *testing.T) {
+			const device = "v6s0"
+			program := startRun(t, runFlags(device, "--backend", backend.String())...)
+			t.Run("ping", func(t *testing.T) {
+				needTool(t, "ping")
+				ping(t, 20, 65000, "-i", "0.01")
+			})
+			t.Run("udp", func(t *testing.T) {
+				host := openHost(t)
+				for _, size := range append(sizes(1500), 65527) {
+					echoDatagram(t, host, size)
+				}
+			})
+			t.Run("tcp", func(t *testing.T) {
+				if err := echoStream(within(t), 1<<20); err != nil {
+					t.Error(err)
+				}
+			})
+			program.stop(t, syscall.SIGTERM)
+			checkGone(t, device)
+		})
+	}
 }
 
 // TestRunTimeout sends the halves of two datagrams, one without and one with
@@ -111,9 +114,9 @@ func TestRunQuiet(t *testing.T) {
 	fragments := host.datagram(1, payload, 512)
 	// The late half finds nothing to complete any more, as soon as the other
 	// has timed out: only then is there no echo.
-	for timedOut := false; !timedOut; {
+	for timedOut, pause := false, 100*time.Millisecond; !timedOut; pause *= 2 {
 		w.send(t, fragments[0])
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(pause)
 		w.send(t, fragments[1], host.whole([]byte("marker")))
 		echo, err := host.next(deadline())
 		if err != nil {

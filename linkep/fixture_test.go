@@ -136,3 +136,19 @@ func (r *recorder) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pk
 func (r *recorder) DeliverLinkPacket(protocol tcpip.NetworkProtocolNumber, pkt *gstack.PacketBuffer) {
 	r.DeliverNetworkPacket(protocol, pkt)
 }
+
+// discard is a dispatcher that drops all.
+type discard struct{}
+
+func (discard) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer) {}
+func (discard) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer)    {}
+
+// traffic is what the far end sends while things are torn down: echo requests,
+// for whose replies gVisor takes the stack's lock, whole, in fragments, and in
+// half datagrams that stay behind.
+func traffic() [][]byte {
+	echo := inbound.Echo(1, 1, wire.Payload(3000))
+	packets := inbound.Split(1, wire.ICMPv6, echo, 1024)
+	packets = append(packets, inbound.Packet(wire.ICMPv6, inbound.Echo(1, 2, wire.Payload(64))))
+	return append(packets, inbound.Split(2, wire.ICMPv6, echo, 1024)[0])
+}

@@ -162,7 +162,7 @@ func TestCloseLeavesNoConnection(t *testing.T) {
 	client.Close()
 	io.ReadAll(server)
 	server.Close()
-	client, server = open() // half closed
+	client, _ = open() // half closed
 	shut(client)
 	_, server = open() // unread data
 	server.Write(pattern(100000))

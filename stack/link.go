@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -109,49 +108,38 @@ func (l *link) remove() error {
 }
 
 // setRoutes gives each zone the routes to its links' prefixes and those of
-// routes, the longest prefix first: gVisor takes the first that fits.
+// routes. gVisor puts the longest prefix first.
 func (s *Stack) setRoutes(routes []Route) {
 	for _, zone := range s.zones {
-		var table []zoneRoute
+		var table []tcpip.Route
 		for _, l := range s.links {
 			if l.zone != zone {
 				continue
 			}
 			for _, address := range l.addresses {
-				table = append(table, zoneRoute{Route{Prefix: address.Masked()}, l.nic})
+				table = append(table, l.route(&Route{Prefix: address.Masked()}))
 			}
-			for _, route := range routes {
-				if route.Link == l.name {
-					table = append(table, zoneRoute{route, l.nic})
+			for i := range routes {
+				if routes[i].Link == l.name {
+					table = append(table, l.route(&routes[i]))
 				}
 			}
 		}
-		slices.SortStableFunc(table, func(a, b zoneRoute) int { return cmp.Compare(b.Prefix.Bits(), a.Prefix.Bits()) })
-		zone.netstack.SetRouteTable(gvisorRoutes(table))
+		zone.netstack.SetRouteTable(table)
 	}
 }
 
-// A zoneRoute is a route with its link resolved.
-type zoneRoute struct {
-	Route
-	nic tcpip.NICID
-}
-
-// gvisorRoutes returns table in gVisor's terms.
-func gvisorRoutes(table []zoneRoute) []tcpip.Route {
-	routes := make([]tcpip.Route, 0, len(table))
-	for _, route := range table {
-		r := tcpip.Route{
-			Destination: tcpip.AddressWithPrefix{
-				Address:   tcpip.AddrFromSlice(route.Prefix.Addr().AsSlice()),
-				PrefixLen: route.Prefix.Bits(),
-			}.Subnet(),
-			NIC: route.nic,
-		}
-		if route.Gateway.IsValid() {
-			r.Gateway = tcpip.AddrFromSlice(route.Gateway.AsSlice())
-		}
-		routes = append(routes, r)
+// route returns a route through the link in gVisor's terms.
+func (l *link) route(route *Route) tcpip.Route {
+	r := tcpip.Route{
+		Destination: tcpip.AddressWithPrefix{
+			Address:   tcpip.AddrFromSlice(route.Prefix.Addr().AsSlice()),
+			PrefixLen: route.Prefix.Bits(),
+		}.Subnet(),
+		NIC: l.nic,
 	}
-	return routes
+	if route.Gateway.IsValid() {
+		r.Gateway = tcpip.AddrFromSlice(route.Gateway.AsSlice())
+	}
+	return r
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds what would hang for ever if the code were wrong.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // Addresses of the two ends of a pair.
 var (

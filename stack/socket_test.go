@@ -32,7 +32,7 @@ func TestTCPEcho(t *testing.T) {
 			left, right := newPair(t, 1500)
 			echoTCP(t, right, test.network, test.listen)
 			c := dial(t, left, test.network, test.dial)
-			want := pattern(1 << 20)
+			want := pattern(256 << 10)
 			go func() {
 				c.Write(want)
 				c.(interface{ CloseWrite() error }).CloseWrite()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/faketime"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -228,5 +229,45 @@ func TestSilence(t *testing.T) {
 	inject(ep, toRight.Packet(wire.ICMPv6, toRight.Echo(1, 2, nil)))
 	if packet := header.IPv6(sent(t, ep)); packet.NextHeader() != wire.ICMPv6 || packet[40] != 129 {
 		t.Errorf("the first packet sent is no echo reply: %x", []byte(packet))
+	}
+}
+
+// The stack's clock is the engine's, too: a datagram that stays incomplete is
+// given up when that says so, with the error that is owed for it.
+func TestClock(t *testing.T) {
+	ep := newChannel(t)
+	clock := faketime.NewManualClock()
+	s := newStack(t, stack.Config{
+		Clock: clock,
+		Links: []stack.LinkConfig{{Name: "a", Endpoint: ep, Addresses: []netip.Prefix{right6}}},
+	})
+	inject(ep, toRight.Split(1, wire.UDPProtocol, toRight.UDP(9, 7, wire.Payload(2000)), 1024)[0])
+	clock.Advance(59 * time.Second)
+	if ep.NumQueued() != 0 || s.Stats().Defrag.Queues != 1 {
+		t.Error("given up before the time")
+	}
+	clock.Advance(10 * time.Second)
+	packet := header.IPv6(sent(t, ep))
+	if packet.NextHeader() != wire.ICMPv6 || packet[40] != 3 || packet[41] != 1 {
+		t.Errorf("no Time Exceeded: %x", []byte(packet))
+	}
+	if n := s.Stats().Links[0].Link.ErrorsSent; n != 1 {
+		t.Errorf("%d errors sent, want 1", n)
+	}
+}
+
+// What is incomplete when the stack closes is dropped, and counted.
+func TestCloseDropsFragments(t *testing.T) {
+	ep := newChannel(t)
+	s := newStack(t, stack.Config{Links: []stack.LinkConfig{{Name: "a", Endpoint: ep, Addresses: []netip.Prefix{right6}}}})
+	inject(ep, toRight.Split(1, wire.UDPProtocol, toRight.UDP(9, 7, wire.Payload(2000)), 1024)[0])
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := s.Stats().Defrag; got.Queues != 0 || got.Bytes != 0 || got.Packets[defrag.Flushed] != 1 {
+		t.Errorf("%d queues of %d octets left, %d fragments flushed; want 0, 0, 1", got.Queues, got.Bytes, got.Packets[defrag.Flushed])
+	}
+	if ep.NumQueued() != 0 {
+		t.Error("closing sent a packet")
 	}
 }

@@ -277,8 +277,9 @@ func TestKindsOfDescriptor(t *testing.T) {
 		case !test.refused && err != nil:
 			t.Errorf("%s: got %v", test.name, err)
 		case !test.refused:
-			if device.Name() != "v6kind" {
-				t.Errorf("%s: got name %q", test.name, device.Name())
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			if device.Name() != "v6kind" || err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("%s: got name %q, descriptor flags %#x, %v", test.name, device.Name(), flags, err)
 			}
 			device.Close()
 			continue
@@ -297,7 +298,7 @@ func tuntap(t *testing.T, name string, mode netlink.TuntapMode, flags netlink.Tu
 		t.Fatal(err)
 	}
 	defer link.Fds[0].Close()
-	fd, err := unix.FcntlInt(link.Fds[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.Dup(int(link.Fds[0].Fd()))
 	if err != nil {
 		t.Fatal(err)
 	}

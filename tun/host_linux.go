@@ -89,9 +89,6 @@ func (h *host) addAddresses(addresses []netip.Prefix) error {
 func (h *host) addRoutes(routes []netip.Prefix) error {
 	for _, p := range routes {
 		route := &netlink.Route{LinkIndex: h.link.Attrs().Index, Dst: ipNet(p.Masked())}
-		if p.Addr().Is4() {
-			route.Scope = netlink.SCOPE_LINK
-		}
 		if err := h.netlink.RouteAdd(route); err != nil {
 			return fmt.Errorf("add host route %v: %w", p, err)
 		}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,7 +32,7 @@ func TestHostSide(t *testing.T) {
 			Name:          "v6host",
 			MTU:           9000,
 			HostAddresses: prefixes("fd00:6::1/64", "fd00:7::1/128", "192.0.2.1/24"),
-			HostRoutes:    prefixes("fd00:8::/32", "fd00:9::1/48", "198.51.100.0/24"),
+			HostRoutes:    prefixes("fd00:8::/32", "fd00:9::1/48", "198.51.100.7/24"),
 		})
 		link := linkOf(t, device)
 		if device.Name() != "v6host" || device.MTU() != 9000 || link.Attrs().MTU != 9000 || link.Attrs().Flags&net.FlagUp == 0 {
@@ -81,6 +83,26 @@ func TestHostAddressWorksAtOnce(t *testing.T) {
 			}
 			conn.Close()
 			device.Close()
+		}
+	})
+}
+
+func TestNoChildInheritsADevice(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend tun.Backend) {
+		open(t, tun.Config{Backend: backend})
+		found := 0
+		for fd := range 1000 {
+			path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+			if err != nil || path != "/dev/net/tun" {
+				continue
+			}
+			found++
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("descriptor flags %#x, %v", flags, err)
+			}
+		}
+		if found != 1 {
+			t.Errorf("%d descriptors of devices, want 1", found)
 		}
 	})
 }

@@ -82,21 +82,24 @@ func isUDP(p packet) bool {
 // packets are equal but for the flow label.
 func TestPacketsOfTheKernel(t *testing.T) {
 	eachBackend(t, func(t *testing.T, backend tun.Backend) {
-		device := open(t, tun.Config{Backend: backend, HostAddresses: []netip.Prefix{hostPrefix}})
-		record := newRecorder()
-		device.Endpoint().Attach(record)
-		conn := listen(t)
-		for _, size := range []int{0, 1, 79, 80, 81, 600, 1452} {
-			if _, err := conn.WriteToUDPAddrPort(pattern(size), peer); err != nil {
-				t.Fatal(err)
+		for _, mtu := range []int{1500, 65535} {
+			device := open(t, tun.Config{Backend: backend, MTU: mtu, HostAddresses: []netip.Prefix{hostPrefix}})
+			record := newRecorder()
+			device.Endpoint().Attach(record)
+			conn := listen(t)
+			for _, size := range []int{0, 1, 79, 80, 81, 600, 1452} {
+				if _, err := conn.WriteToUDPAddrPort(pattern(size), peer); err != nil {
+					t.Fatal(err)
+				}
+				p := record.next(t, isUDP)
+				traffic, _ := header.IPv6(p.octets).TOS()
+				header.IPv6(p.octets).SetTOS(traffic, 0)
+				if want := udpPacket(localPort(conn), peer, pattern(size)); !bytes.Equal(p.octets, want) {
+					t.Errorf("%d octets: got %x, want %x", size, p.octets, want)
+				}
+				checkViews(t, p)
 			}
-			p := record.next(t, isUDP)
-			traffic, _ := header.IPv6(p.octets).TOS()
-			header.IPv6(p.octets).SetTOS(traffic, 0)
-			if want := udpPacket(localPort(conn), peer, pattern(size)); !bytes.Equal(p.octets, want) {
-				t.Errorf("%d octets: got %x, want %x", size, p.octets, want)
-			}
-			checkViews(t, p)
+			device.Close()
 		}
 	})
 }
@@ -168,8 +171,8 @@ func TestPacketsForTheKernel(t *testing.T) {
 		for i := range ones {
 			ones[i] = 1
 		}
-		for _, views := range [][]int{nil, {40, 8}, {40, 8, 100, 1, 1000, 30}, ones} {
-			payload := pattern(8900)
+		for i, views := range [][]int{nil, {40, 8}, {40, 8, 100, 1, 1000, 30}, ones} {
+			payload := pattern(8900 - i)
 			octets := udpPacket(peer, localPort(conn), payload)
 			if n, err := send(device.Endpoint(), split(octets, views...)); n != 1 || err != nil {
 				t.Fatalf("%d views: got %d, %v", len(views), n, err)

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds what would hang for ever if the code were wrong.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // readiness is a standard output that tells when the program is ready.
 type readiness struct {
@@ -97,7 +97,7 @@ func TestRunEcho(t *testing.T) {
 			c.Close()
 		}
 		c := dialHost(t, host, "tcp", address)
-		want := wire.Payload(1 << 20)
+		want := wire.Payload(256 << 10)
 		go func() {
 			_, _ = c.Write(want)
 			_ = c.(interface{ CloseWrite() error }).CloseWrite()

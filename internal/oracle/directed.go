@@ -39,6 +39,7 @@ var directed = []struct {
 	{"wrong length", generator.wrongLength},
 	{"part of a fragment", generator.part},
 	{"second end", generator.twoEnds},
+	{"past the most", generator.pastMost},
 	{"too long", generator.tooLong},
 	{"65,535 octets", generator.largest},
 	{"8,191 pieces", generator.most},
@@ -206,6 +207,21 @@ func (g generator) twoEnds() []Packet {
 		other := d.piece(24, end)
 		other.Offset, other.More = max(3, end/8-1), false
 		list = append(list, d.piece(0, 16), d.piece(32, 40), other, d.piece(16, 32), d.piece(40, 48))
+	}
+	return list
+}
+
+// pastMost sends fragments that end at the most there can be and one octet or
+// one unit past it, each amid a datagram that has nothing to do with it.
+func (g generator) pastMost() []Packet {
+	var list []Packet
+	for _, size := range []int{7, 8, 16} {
+		for _, more := range []bool{false, true} {
+			d := g.plain(16)
+			far := d.base
+			far.Offset, far.More, far.Payload = 8191, more, g.octets(size)
+			list = append(list, d.piece(0, 8), far, d.piece(8, 16))
+		}
 	}
 	return list
 }

@@ -58,7 +58,7 @@ func read(t *testing.T, path string) (packets []packet, interfaces []pcapgo.NgIn
 		if err != nil {
 			t.Fatal(err)
 		}
-		if age := time.Since(info.Timestamp); age < 0 || age > time.Hour {
+		if age := time.Since(info.Timestamp).Abs(); age > time.Hour {
 			t.Errorf("packet is %v old", age)
 		}
 		packets = append(packets, packet{info.InterfaceIndex, string(data)})

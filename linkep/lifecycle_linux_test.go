@@ -1,7 +1,6 @@
 package linkep_test
 
 import (
-	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -12,36 +11,8 @@ import (
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/v6stack/v6stack/defrag"
-	"github.com/v6stack/v6stack/internal/wire"
 	"github.com/v6stack/v6stack/linkep"
 )
-
-// within runs f; if it hangs, it ends the process with the stacks of all
-// goroutines, because cleaning up would hang, too.
-func within(what string, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(patience):
-		debug.SetTraceback("all")
-		go panic(what + " hangs")
-		<-done
-	}
-}
-
-// traffic is what the far end sends while things are torn down: echo requests,
-// for whose replies gVisor takes the stack's lock, whole, in fragments, and in
-// half datagrams that stay behind.
-func traffic() [][]byte {
-	echo := inbound.Echo(1, 1, wire.Payload(3000))
-	packets := inbound.Split(1, wire.ICMPv6, echo, 1024)
-	packets = append(packets, inbound.Packet(wire.ICMPv6, inbound.Echo(1, 2, wire.Payload(64))))
-	return append(packets, inbound.Split(2, wire.ICMPv6, echo, 1024)[0])
-}
 
 // flood sends traffic into fd, and drains what comes back, until stop is
 // closed.
@@ -202,9 +173,3 @@ func runOrder(t *testing.T, order string, calls map[byte]func(*linkep.Endpoint, 
 		t.Errorf("%s: write: %v", order, err)
 	}
 }
-
-// discard is a dispatcher that drops all.
-type discard struct{}
-
-func (discard) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer) {}
-func (discard) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer)    {}
