@@ -16,24 +16,31 @@ type cause struct {
 	isError             bool            // an ICMPv6 error or Redirect, or perhaps one
 }
 
-// parseCause reads the packet of a drop; ok is false if there is none.
-func parseCause(drop *defrag.Drop) (c cause, ok bool) {
+// parseDrop reads the packet of a drop; ok is false if there is none.
+func parseDrop(drop *defrag.Drop) (c cause, ok bool) {
+	if drop.Packet == nil {
+		return cause{}, false
+	}
+	if c, ok = parseCause(drop.Packet); ok && drop.Metadata.LinkHeader.Len() >= header.EthernetMinimumSize {
+		c.linkHeader = drop.Metadata.LinkHeader.AsSlice()
+	}
+	return c, ok
+}
+
+// parseCause reads a packet without link header; ok is false if it is cut off.
+func parseCause(packet *buffer.Buffer) (c cause, ok bool) {
 	var octets [header.IPv6MinimumSize]byte
-	if drop.Packet == nil || drop.Packet.Size() < int64(len(octets)) {
+	if packet.Size() < int64(len(octets)) {
 		return cause{}, false
 	}
 	// An error says that the packet ends here, which is no harm.
-	_, _ = drop.Packet.ReadAt(octets[:], 0)
+	_, _ = packet.ReadAt(octets[:], 0)
 	ip := header.IPv6(octets[:])
-	c = cause{
+	return cause{
 		source:      ip.SourceAddress(),
 		destination: ip.DestinationAddress(),
-		isError:     mayBeError(drop.Packet),
-	}
-	if drop.Metadata.LinkHeader.Len() >= header.EthernetMinimumSize {
-		c.linkHeader = drop.Metadata.LinkHeader.AsSlice()
-	}
-	return c, true
+		isError:     mayBeError(packet),
+	}, true
 }
 
 // mayBeError reports whether packet is an ICMPv6 error message or a Redirect,

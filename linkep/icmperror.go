@@ -41,11 +41,21 @@ func (e *Endpoint) reply(drop *defrag.Drop) {
 		e.counters.errorsSuppressed.Add(1)
 	default:
 		defer e.sending.leave()
-		if e.write(e.newError(drop, &c, source)) {
-			e.counters.errorsSent.Add(1)
-		} else {
-			e.counters.errorsFailed.Add(1)
+		owed := Error{
+			Type:  header.ICMPv6Type(drop.Error.Type),
+			Code:  header.ICMPv6Code(drop.Error.Code),
+			Value: drop.Error.Pointer,
 		}
+		e.count(e.write(e.newError(drop.Packet, &owed, &c, source)))
+	}
+}
+
+// count counts an error that was written to the link, which took it or not.
+func (e *Endpoint) count(taken bool) {
+	if taken {
+		e.counters.errorsSent.Add(1)
+	} else {
+		e.counters.errorsFailed.Add(1)
 	}
 }
 
@@ -57,7 +67,7 @@ func (e *Endpoint) mayReply(drop *defrag.Drop) (c cause, source tcpip.Address, o
 	if up == nil || up.nic == nil {
 		return cause{}, tcpip.Address{}, false
 	}
-	if c, ok = parseCause(drop); !ok {
+	if c, ok = parseDrop(drop); !ok {
 		return c, tcpip.Address{}, false
 	}
 	if len(c.linkHeader) == 0 && e.lower.Capabilities()&gstack.CapabilityResolutionRequired != 0 {
@@ -67,17 +77,17 @@ func (e *Endpoint) mayReply(drop *defrag.Drop) (c cause, source tcpip.Address, o
 	return c, source, ok
 }
 
-// newError returns the packet of the error that drop calls for, from source to
-// the cause's source, with room for a link header. The caller owns it.
-func (e *Endpoint) newError(drop *defrag.Drop, c *cause, source tcpip.Address) *gstack.PacketBuffer {
+// newError returns the packet of the error that is owed for packet, from source
+// to the cause's source, with room for a link header. The caller owns it.
+func (e *Endpoint) newError(packet *buffer.Buffer, owed *Error, c *cause, source tcpip.Address) *gstack.PacketBuffer {
 	pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{
 		ReserveHeaderBytes: int(e.lower.MaxHeaderLength()) + errorHeaderSize,
-		Payload:            quote(drop.Packet),
+		Payload:            quote(packet),
 	})
 	icmp := header.ICMPv6(pkt.TransportHeader().Push(header.ICMPv6ErrorHeaderSize))
-	icmp.SetType(header.ICMPv6Type(drop.Error.Type))
-	icmp.SetCode(header.ICMPv6Code(drop.Error.Code))
-	icmp.SetTypeSpecific(drop.Error.Pointer)
+	icmp.SetType(owed.Type)
+	icmp.SetCode(owed.Code)
+	icmp.SetTypeSpecific(owed.Value)
 	icmp.SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{
 		Header:      icmp,
 		Src:         source,

@@ -19,7 +19,7 @@ func (e *Endpoint) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pk
 			return
 		}
 	}
-	e.deliver(protocol, pkt)
+	e.deliver(protocol, pkt, nil)
 }
 
 // DeliverLinkPacket implements [gstack.NetworkDispatcher]: packet sockets see
@@ -30,8 +30,9 @@ func (e *Endpoint) DeliverLinkPacket(protocol tcpip.NetworkProtocolNumber, pkt *
 	}
 }
 
-// deliver hands pkt up, unless the filter drops it. It borrows pkt.
-func (e *Endpoint) deliver(protocol tcpip.NetworkProtocolNumber, pkt *gstack.PacketBuffer) {
+// deliver hands pkt up, unless the filter drops it or it is diverted. d is nil
+// for a packet that came whole. It borrows pkt and d.
+func (e *Endpoint) deliver(protocol tcpip.NetworkProtocolNumber, pkt *gstack.PacketBuffer, d *defrag.Datagram) {
 	up := e.up.Load()
 	if up == nil {
 		e.counters.detached.Add(1)
@@ -41,6 +42,12 @@ func (e *Endpoint) deliver(protocol tcpip.NetworkProtocolNumber, pkt *gstack.Pac
 		pkt.NetworkProtocolNumber = protocol
 		if !e.options.Filter(pkt) {
 			e.counters.filtered.Add(1)
+			return
+		}
+	}
+	if e.options.Divert != nil {
+		pkt.NetworkProtocolNumber = protocol
+		if e.options.Divert(pkt, d) {
 			return
 		}
 	}
@@ -57,7 +64,7 @@ func (e *Endpoint) inspect(pkt *gstack.PacketBuffer) {
 	case hidesFragment(r):
 		e.counters.hidden.Add(1)
 	default:
-		e.deliver(header.IPv6ProtocolNumber, pkt)
+		e.deliver(header.IPv6ProtocolNumber, pkt, nil)
 	}
 }
 
@@ -93,7 +100,7 @@ func (e *Endpoint) gather(pkt *gstack.PacketBuffer) {
 		e.deliverDatagram(pkt, g)
 	case defrag.Passed:
 		g.packet.Release()
-		e.deliver(header.IPv6ProtocolNumber, pkt)
+		e.deliver(header.IPv6ProtocolNumber, pkt, nil)
 	default:
 		g.packet.Release()
 	}
@@ -139,7 +146,7 @@ func (e *Endpoint) deliverDatagram(pkt *gstack.PacketBuffer, g *gathering) {
 		whole.NetworkProtocolNumber = header.IPv6ProtocolNumber
 		e.options.OnDatagram(whole, &g.datagram)
 	}
-	e.deliver(header.IPv6ProtocolNumber, whole)
+	e.deliver(header.IPv6ProtocolNumber, whole, &g.datagram)
 	whole.DecRef()
 }
 

@@ -41,6 +41,12 @@ type Options struct {
 	// OnDatagram, unless nil, sees each reassembled datagram, atomic fragments
 	// included, before Filter does. Both arguments are borrowed for the call.
 	OnDatagram func(*gstack.PacketBuffer, *defrag.Datagram)
+	// Divert, unless nil, sees what Filter let pass, of any protocol: the place
+	// of a router. True says that the packet is taken care of and does not go
+	// up. The datagram describes a packet that was reassembled, atomic fragments
+	// included, and is nil for one that came whole. Both are borrowed for the
+	// call; of the packet, what holds for Filter does here.
+	Divert func(*gstack.PacketBuffer, *defrag.Datagram) bool
 	// OnDrop, unless nil, is told of each packet that the engine drops, after
 	// an ICMPv6 error went out. The argument is borrowed for the call.
 	OnDrop func(*defrag.Drop)
