@@ -17,8 +17,8 @@ import (
 //
 // emit is called with each fragment in order; the buffer is the callee's.
 // Payload is not copied: its views are cloned. The headers of each
-// fragment are a view of their own. packet is taken over. The error says what of d does not fit packet; then
-// nothing was emitted.
+// fragment are a view of their own. packet is taken over. The error says what of
+// d does not fit packet; then nothing was emitted.
 func Refragment(packet *buffer.Buffer, d *Datagram, emit func(fragment buffer.Buffer)) error {
 	defer packet.Release()
 	length := int(packet.Size()) - d.UnfragmentableLength
@@ -30,36 +30,33 @@ func Refragment(packet *buffer.Buffer, d *Datagram, emit func(fragment buffer.Bu
 		emit(packet.Clone())
 		return nil
 	}
-	s := splitter{datagram: d, payload: makeSource(packet, d.UnfragmentableLength)}
-	if err := s.readHeaders(packet); err != nil {
+	s := splitter{payload: makeSource(packet, d.UnfragmentableLength)}
+	if err := s.readHeaders(packet, d); err != nil {
 		return err
 	}
 	if length == d.Length {
-		s.atBoundaries(length, emit)
+		s.atBoundaries(d.Boundaries, length, emit)
 		return nil
 	}
-	size := (d.LargestPacket - len(s.headers)) &^ 7
-	if size <= 0 {
-		return fmt.Errorf("refragment: largest packet of %d octets does not hold %d octets of headers and 8 of payload",
-			d.LargestPacket, len(s.headers))
-	}
-	s.bySize(size, length, emit)
-	return nil
+	return s.bySize(d.LargestPacket, length, emit)
 }
 
-// A splitter makes the fragments of one datagram.
+// A splitter makes the fragments of one datagram, or of one fragment.
 type splitter struct {
-	datagram *Datagram
 	// headers are those of each fragment, the Fragment header the last.
 	headers []byte
+	memory  [128]byte // of headers, where they fit
+	// base is where the payload stands in the datagram, in octets; more says
+	// that it does not end it.
+	base    int
+	more    bool
 	payload viewSource
 }
 
 // readHeaders copies the headers before the payload out of packet, and puts the
 // Fragment header behind them.
-func (s *splitter) readHeaders(packet *buffer.Buffer) error {
-	d := s.datagram
-	s.headers = make([]byte, d.UnfragmentableLength+fragmentHeaderLength)
+func (s *splitter) readHeaders(packet *buffer.Buffer, d *Datagram) error {
+	s.headers = append(s.memory[:0], make([]byte, d.UnfragmentableLength+fragmentHeaderLength)...)
 	packet.ReadAt(s.headers[:d.UnfragmentableLength], 0)
 	announced, ok := lastHeader(s.headers[:d.UnfragmentableLength])
 	if !ok {
@@ -91,23 +88,30 @@ func lastHeader(headers []byte) (announced int, ok bool) {
 	return announced, true
 }
 
-// atBoundaries splits at the original boundaries.
-func (s *splitter) atBoundaries(length int, emit func(buffer.Buffer)) {
-	for i, start := range s.datagram.Boundaries {
+// atBoundaries splits at these boundaries.
+func (s *splitter) atBoundaries(boundaries []uint16, length int, emit func(buffer.Buffer)) {
+	for i, start := range boundaries {
 		end := length
-		if i+1 < len(s.datagram.Boundaries) {
-			end = int(s.datagram.Boundaries[i+1]) * unit
+		if i+1 < len(boundaries) {
+			end = int(boundaries[i+1]) * unit
 		}
 		emit(s.fragment(int(start)*unit, end, end < length))
 	}
 }
 
-// bySize splits into fragments of size octets and a rest.
-func (s *splitter) bySize(size, length int, emit func(buffer.Buffer)) {
-	for start := 0; start < length; start += size {
-		end := min(start+size, length)
+// bySize splits into packets of at most size octets. The error says that not
+// even the headers fit.
+func (s *splitter) bySize(size, length int, emit func(buffer.Buffer)) error {
+	step := (size - len(s.headers)) &^ 7
+	if step <= 0 {
+		return fmt.Errorf("refragment: a packet of %d octets does not hold %d octets of headers and 8 of payload",
+			size, len(s.headers))
+	}
+	for start := 0; start < length; start += step {
+		end := min(start+step, length)
 		emit(s.fragment(start, end, end < length))
 	}
+	return nil
 }
 
 // fragment returns the fragment with the payload from start to end, which must
@@ -116,8 +120,8 @@ func (s *splitter) fragment(start, end int, more bool) buffer.Buffer {
 	payload := uint16(len(s.headers) - ipv6HeaderLength + end - start)
 	binary.BigEndian.PutUint16(s.headers[4:], payload)
 	field := s.headers[len(s.headers)-6 : len(s.headers)-4]
-	bits := uint16(start) | uint16(s.datagram.FragmentHeader[3])&6 // reserved bits
-	if more {
+	bits := uint16(s.base+start) | uint16(field[1])&6 // reserved bits
+	if more || s.more {
 		bits |= 1
 	}
 	binary.BigEndian.PutUint16(field, bits)
