@@ -4,12 +4,35 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // minMTU is the least MTU that IPv6 works with (RFC 8200 section 5).
 const minMTU = 1280
+
+// normalize returns a copy of c in which the default zone's name is empty. The
+// links and zones are copies, too.
+func (c Config) normalize() Config {
+	c.Links = slices.Clone(c.Links)
+	for i := range c.Links {
+		c.Links[i].Zone = zoneName(c.Links[i].Zone)
+	}
+	c.Zones = slices.Clone(c.Zones)
+	for i := range c.Zones {
+		c.Zones[i].Name = zoneName(c.Zones[i].Name)
+	}
+	return c
+}
+
+// zoneName returns the name by which a zone is kept.
+func zoneName(name string) string {
+	if name == DefaultZone {
+		return ""
+	}
+	return name
+}
 
 // check returns an error that names the first field of c at fault.
 func (c *Config) check() error {
@@ -26,7 +49,7 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	return nil
+	return c.checkRules()
 }
 
 // checkZones refuses a zone that is configured twice.
@@ -49,6 +72,9 @@ func (c *Config) checkLink(i int) error {
 	}
 	if link.Endpoint == nil {
 		return fmt.Errorf("link %q: Endpoint is nil", link.Name)
+	}
+	if c.Forward && link.Endpoint.Capabilities()&gstack.CapabilityResolutionRequired != 0 {
+		return fmt.Errorf("link %q: Endpoint needs address resolution, as Ethernet does: Forward routes between links without only", link.Name)
 	}
 	for j := range c.Links[:i] {
 		if err := checkPair(&c.Links[j], link); err != nil {
@@ -127,23 +153,43 @@ func (c *Config) checkRoute(i int) error {
 	if link == nil {
 		return fmt.Errorf("route %v: Link %q is unknown: want the name of a link", route.Prefix, route.Link)
 	}
-	if route.Zone != "" && route.Zone != link.Zone {
-		return fmt.Errorf("route %v: Zone %q is not that of link %q, which is %q", route.Prefix, route.Zone, link.Name, link.Zone)
+	zone := c.zoneOf(route)
+	if err := c.checkCrossing(route, zone, link); err != nil {
+		return err
 	}
-	for _, earlier := range c.Routes[:i] {
-		if earlier.Prefix == route.Prefix && c.link(earlier.Link).Zone == link.Zone {
-			return fmt.Errorf("route %v: configured twice in zone %q", route.Prefix, link.Zone)
+	for j := range c.Routes[:i] {
+		if earlier := &c.Routes[j]; earlier.Prefix == route.Prefix && c.zoneOf(earlier) == zone {
+			return fmt.Errorf("route %v: configured twice in zone %q", route.Prefix, zone)
 		}
 	}
-	return c.checkOwnPrefixes(route, link)
+	return c.checkOwnPrefixes(route, zone, link)
+}
+
+// checkCrossing refuses a route from zone to a link of another one, unless the
+// router is on and there are links to come from.
+func (c *Config) checkCrossing(route *Route, zone string, link *LinkConfig) error {
+	switch {
+	case zone == link.Zone:
+		return nil
+	case !c.Forward:
+		return fmt.Errorf("route %v: Zone %q is not that of link %q, which is %q: only with Forward may a route cross", route.Prefix, zone, link.Name, link.Zone)
+	case !route.Prefix.Addr().Is6():
+		return fmt.Errorf("route %v: Zone %q is not that of link %q, which is %q: only IPv6 is forwarded", route.Prefix, zone, link.Name, link.Zone)
+	}
+	for i := range c.Links {
+		if c.Links[i].Zone == zone {
+			return nil
+		}
+	}
+	return fmt.Errorf("route %v: Zone %q has no link: want the name of a zone that a link is in", route.Prefix, zone)
 }
 
 // checkOwnPrefixes refuses a route through link to a prefix that another link
-// of the zone reaches by itself.
-func (c *Config) checkOwnPrefixes(route *Route, link *LinkConfig) error {
+// of the route's zone reaches by itself.
+func (c *Config) checkOwnPrefixes(route *Route, zone string, link *LinkConfig) error {
 	for i := range c.Links {
 		other := &c.Links[i]
-		if other.Name == link.Name || other.Zone != link.Zone {
+		if other.Name == link.Name || other.Zone != zone {
 			continue
 		}
 		for _, address := range other.Addresses {

@@ -3,8 +3,10 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -14,80 +16,113 @@ import (
 	"github.com/v6stack/v6stack/linkep"
 )
 
-// A link is one link of a zone: a NIC of the zone's gVisor stack over a
-// reassembling endpoint over the configured one.
+// A link is one link of a zone: a NIC of the zone's gVisor stack over a port
+// over a reassembling endpoint over the configured one.
 type link struct {
 	name        string
 	zone        *Zone
 	nic         tcpip.NICID
+	lower       gstack.LinkEndpoint // as configured
 	endpoint    *linkep.Endpoint
-	addresses   []netip.Prefix
-	closeDevice func() error // nil if there is nothing to close
+	port        *port
+	prefixes    atomic.Pointer[[]netip.Prefix] // of addresses
+	closeDevice func() error                   // nil if there is nothing to close
+	logger      *slog.Logger
+	clock       tcpip.Clock
+
+	// lane is what the router goes by; nil while there is no configuration.
+	lane     atomic.Pointer[lane]
+	counters counters
+	down     atomic.Bool
 }
 
-// addLink makes a link, disabled, with its addresses.
-func (s *Stack) addLink(cfg *LinkConfig, clock tcpip.Clock) error {
-	if err := s.addZone(cfg.Zone, clock); err != nil {
-		return err
+// newLink makes a link, disabled, with its addresses.
+func (s *Stack) newLink(cfg *LinkConfig, zone *Zone) (*link, error) {
+	s.lastNIC++
+	l := &link{
+		name:        cfg.Name,
+		zone:        zone,
+		nic:         s.lastNIC,
+		lower:       cfg.Endpoint,
+		closeDevice: cfg.Close,
+		logger:      s.logger,
+		clock:       s.clock,
 	}
-	zone := s.byName[cfg.Zone]
 	endpoint, err := linkep.New(cfg.Endpoint, linkep.Options{
 		Engine:       s.engine,
 		Zone:         zone.id,
 		NoICMPErrors: cfg.NoICMPErrors,
 		Filter:       cfg.Filter,
+		Divert:       l.divert,
 		OnDatagram:   cfg.OnDatagram,
 		OnDrop:       cfg.OnDrop,
 		Stack:        zone.netstack,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l := &link{
-		name:        cfg.Name,
-		zone:        zone,
-		nic:         tcpip.NICID(len(s.links) + 1),
-		endpoint:    endpoint,
-		addresses:   slices.Clone(cfg.Addresses),
-		closeDevice: cfg.Close,
-	}
+	l.endpoint = endpoint
+	l.port = &port{Endpoint: endpoint, link: l}
 	options := gstack.NICOptions{Name: cfg.Name, Disabled: true}
-	if err := zone.netstack.CreateNICWithOptions(l.nic, endpoint, options); err != nil {
-		return fmt.Errorf("create NIC: %v", err)
+	if err := zone.netstack.CreateNICWithOptions(l.nic, l.port, options); err != nil {
+		endpoint.Close()
+		return nil, fmt.Errorf("create NIC: %v", err)
 	}
-	s.links = append(s.links, l)
-	return l.addAddresses()
+	for _, address := range cfg.Addresses {
+		if err := l.addAddress(address); err != nil {
+			l.closeDevice = nil
+			return nil, errors.Join(err, l.remove())
+		}
+	}
+	return l, nil
 }
 
-// addAddresses gives the NIC its addresses.
-func (l *link) addAddresses() error {
-	for _, address := range l.addresses {
-		protocol := tcpip.NetworkProtocolNumber(ipv6.ProtocolNumber)
-		if address.Addr().Is4() {
-			protocol = ipv4.ProtocolNumber
-		}
-		err := l.zone.netstack.AddProtocolAddress(l.nic, tcpip.ProtocolAddress{
-			Protocol: protocol,
-			AddressWithPrefix: tcpip.AddressWithPrefix{
-				Address:   tcpip.AddrFromSlice(address.Addr().AsSlice()),
-				PrefixLen: address.Bits(),
-			},
-		}, gstack.AddressProperties{})
-		if err != nil {
-			return fmt.Errorf("add address %v: %v", address, err)
-		}
+// addAddress gives the NIC an address.
+func (l *link) addAddress(address netip.Prefix) error {
+	protocol := tcpip.NetworkProtocolNumber(ipv6.ProtocolNumber)
+	if address.Addr().Is4() {
+		protocol = ipv4.ProtocolNumber
+	}
+	err := l.zone.netstack.AddProtocolAddress(l.nic, tcpip.ProtocolAddress{
+		Protocol: protocol,
+		AddressWithPrefix: tcpip.AddressWithPrefix{
+			Address:   tcpip.AddrFromSlice(address.Addr().AsSlice()),
+			PrefixLen: address.Bits(),
+		},
+	}, gstack.AddressProperties{})
+	if err != nil {
+		return fmt.Errorf("add address %v: %v", address, err)
+	}
+	addresses := append(slices.Clone(l.addresses()), address)
+	l.prefixes.Store(&addresses)
+	return nil
+}
+
+// removeAddress takes an address from the NIC.
+func (l *link) removeAddress(address netip.Prefix) error {
+	err := l.zone.netstack.RemoveAddress(l.nic, tcpip.AddrFromSlice(address.Addr().AsSlice()))
+	if err != nil {
+		return fmt.Errorf("remove address %v: %v", address, err)
+	}
+	addresses := slices.DeleteFunc(slices.Clone(l.addresses()), func(a netip.Prefix) bool { return a == address })
+	l.prefixes.Store(&addresses)
+	return nil
+}
+
+// addresses returns the stack's addresses on the link, borrowed.
+func (l *link) addresses() []netip.Prefix {
+	if addresses := l.prefixes.Load(); addresses != nil {
+		return *addresses
 	}
 	return nil
 }
 
-// enableLinks lets packets flow on all links.
-func (s *Stack) enableLinks() error {
-	for _, l := range s.links {
-		if err := l.zone.netstack.EnableNIC(l.nic); err != nil {
-			return fmt.Errorf("link %q: enable: %v", l.name, err)
-		}
-		s.logger.Info("link added", "link", l.name, "zone", l.zone.name, "mtu", l.endpoint.MTU(), "addresses", l.addresses)
+// enable lets packets flow.
+func (l *link) enable() error {
+	if err := l.zone.netstack.EnableNIC(l.nic); err != nil {
+		return fmt.Errorf("link %q: enable: %v", l.name, err)
 	}
+	l.logger.Info("link added", "link", l.name, "zone", l.zone.name, "mtu", l.endpoint.MTU(), "addresses", l.addresses())
 	return nil
 }
 
@@ -105,41 +140,4 @@ func (l *link) remove() error {
 	}
 	l.endpoint.Wait()
 	return errors.Join(errs...)
-}
-
-// setRoutes gives each zone the routes to its links' prefixes and those of
-// routes. gVisor puts the longest prefix first.
-func (s *Stack) setRoutes(routes []Route) {
-	for _, zone := range s.zones {
-		var table []tcpip.Route
-		for _, l := range s.links {
-			if l.zone != zone {
-				continue
-			}
-			for _, address := range l.addresses {
-				table = append(table, l.route(&Route{Prefix: address.Masked()}))
-			}
-			for i := range routes {
-				if routes[i].Link == l.name {
-					table = append(table, l.route(&routes[i]))
-				}
-			}
-		}
-		zone.netstack.SetRouteTable(table)
-	}
-}
-
-// route returns a route through the link in gVisor's terms.
-func (l *link) route(route *Route) tcpip.Route {
-	r := tcpip.Route{
-		Destination: tcpip.AddressWithPrefix{
-			Address:   tcpip.AddrFromSlice(route.Prefix.Addr().AsSlice()),
-			PrefixLen: route.Prefix.Bits(),
-		}.Subnet(),
-		NIC: l.nic,
-	}
-	if route.Gateway.IsValid() {
-		r.Gateway = tcpip.AddrFromSlice(route.Gateway.AsSlice())
-	}
-	return r
 }

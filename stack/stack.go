@@ -11,14 +11,26 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"github.com/v6stack/v6stack/defrag"
+	"github.com/v6stack/v6stack/stack/filter"
 )
 
 // A Stack is an assembled network stack. Make one with [New] and end it with
 // [Stack.Close]. All methods may be called from many goroutines at once.
 type Stack struct {
 	logger *slog.Logger
+	clock  tcpip.Clock
 	engine *defrag.Engine
 	life   *lifetime
+
+	// changing is held while the stack is assembled, changed or taken apart. No
+	// packet waits for it.
+	changing sync.Mutex
+	lastNIC  tcpip.NICID    // guarded by changing
+	filter   *filter.Filter // written once, with mu held; nil while there were never rules
+
+	// mu guards what follows against those who read; only who holds changing
+	// writes. It is a leaf: nothing is called while it is held.
+	mu     sync.Mutex
 	zones  []*Zone // zones[0] is the default zone
 	byName map[string]*Zone
 	links  []*link
@@ -32,6 +44,7 @@ type Stack struct {
 // field of cfg at fault; then nothing is left behind, and the links' endpoints
 // are detached but not closed by their Close functions.
 func New(cfg Config) (*Stack, error) {
+	cfg = cfg.normalize()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -50,6 +63,7 @@ func New(cfg Config) (*Stack, error) {
 	}
 	s := &Stack{
 		logger: cfg.Logger,
+		clock:  cfg.Clock,
 		engine: engine,
 		life:   newLifetime(),
 		byName: make(map[string]*Zone),
@@ -66,11 +80,11 @@ func New(cfg Config) (*Stack, error) {
 // assemble makes the zones and links and sets the routes. What it made before
 // an error is in s, for Close.
 func (s *Stack) assemble(cfg *Config) error {
-	if err := s.addZone("", cfg.Clock); err != nil {
+	if _, err := s.addZone(""); err != nil {
 		return err
 	}
 	for _, zone := range cfg.Zones {
-		if err := s.addZone(zone.Name, cfg.Clock); err != nil {
+		if _, err := s.addZone(zone.Name); err != nil {
 			return err
 		}
 		if zone.Defrag == (defrag.ZoneConfig{}) {
@@ -81,22 +95,47 @@ func (s *Stack) assemble(cfg *Config) error {
 		}
 	}
 	for i := range cfg.Links {
-		if err := s.addLink(&cfg.Links[i], cfg.Clock); err != nil {
+		if err := s.addLink(&cfg.Links[i]); err != nil {
 			return fmt.Errorf("link %q: %w", cfg.Links[i].Name, err)
 		}
 	}
-	s.setRoutes(cfg.Routes)
-	return s.enableLinks()
+	if err := s.setFilter(cfg); err != nil {
+		return err
+	}
+	s.setRoutes(cfg)
+	s.setLanes(cfg)
+	for _, l := range s.links {
+		if err := l.enable(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addLink adds a link, disabled, and its zone unless that exists.
+func (s *Stack) addLink(cfg *LinkConfig) error {
+	zone, err := s.addZone(cfg.Zone)
+	if err != nil {
+		return err
+	}
+	l, err := s.newLink(cfg, zone)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links = append(s.links, l)
+	return nil
 }
 
 // addZone adds a zone unless it exists.
-func (s *Stack) addZone(name string, clock tcpip.Clock) error {
-	if s.byName[name] != nil {
-		return nil
+func (s *Stack) addZone(name string) (*Zone, error) {
+	if zone := s.byName[name]; zone != nil {
+		return zone, nil
 	}
-	netstack, err := newNetstack(clock)
+	netstack, err := newNetstack(s.clock)
 	if err != nil {
-		return fmt.Errorf("zone %q: %w", name, err)
+		return nil, fmt.Errorf("zone %q: %w", name, err)
 	}
 	zone := &Zone{
 		name:     name,
@@ -104,31 +143,41 @@ func (s *Stack) addZone(name string, clock tcpip.Clock) error {
 		netstack: netstack,
 		life:     s.life,
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.zones = append(s.zones, zone)
 	s.byName[name] = zone
-	return nil
+	return zone, nil
 }
 
 // Zone returns the zone of that name; the default zone's is empty. ok reports
 // whether there is one.
 func (s *Stack) Zone(name string) (zone *Zone, ok bool) {
-	zone, ok = s.byName[name]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	zone, ok = s.byName[zoneName(name)]
 	return zone, ok
+}
+
+// defaultZone returns the default zone, which is always there.
+func (s *Stack) defaultZone() *Zone {
+	zone, _ := s.Zone("")
+	return zone
 }
 
 // DialContext is [Zone.DialContext] of the default zone.
 func (s *Stack) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return s.zones[0].DialContext(ctx, network, address)
+	return s.defaultZone().DialContext(ctx, network, address)
 }
 
 // Listen is [Zone.Listen] of the default zone.
 func (s *Stack) Listen(network, address string) (net.Listener, error) {
-	return s.zones[0].Listen(network, address)
+	return s.defaultZone().Listen(network, address)
 }
 
 // ListenPacket is [Zone.ListenPacket] of the default zone.
 func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
-	return s.zones[0].ListenPacket(network, address)
+	return s.defaultZone().ListenPacket(network, address)
 }
 
 // Close ends the stack: sockets fail with [ErrClosed], peers of open
@@ -145,6 +194,8 @@ func (s *Stack) Close() error {
 // stacks, the engine.
 func (s *Stack) shutDown() error {
 	s.life.end()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	for _, zone := range s.zones {
 		zone.abort()
 	}

@@ -32,6 +32,16 @@ type LinkStats struct {
 	// Received counts what the gVisor stack took from the link, datagrams
 	// whole; Sent what it gave to the link, in fragments.
 	Received, Sent Traffic
+	// ForwardedFrom counts what the router took from the link, ForwardedTo what
+	// it gave to the link, in fragments where packets came so.
+	ForwardedFrom, ForwardedTo Traffic
+	// Drops counts the packets from the link that the router dropped, by
+	// reason. What a full or dead link did not take is counted at the link it
+	// came from, in fragments.
+	Drops [NumDropReasons]uint64
+	// Down reports whether the link took no packets when it was last given
+	// one to forward.
+	Down bool
 	// Link counts what the reassembling endpoint did besides reassembly.
 	Link linkep.Stats
 }
@@ -53,13 +63,16 @@ type ZoneStats struct {
 // Stats returns a snapshot; the caller owns it. After Close, counters of the
 // gVisor stacks are gone and Received and Sent read zero.
 func (s *Stack) Stats() Stats {
+	s.mu.Lock()
+	zones, links := slices.Clone(s.zones), slices.Clone(s.links)
+	s.mu.Unlock()
 	stats := Stats{Defrag: s.engine.Stats().Total}
-	for _, zone := range s.zones {
+	for _, zone := range zones {
 		reassembly, _ := s.engine.ZoneStats(zone.id)
 		reassembly.Zone = zone.id
 		stats.Zones = append(stats.Zones, ZoneStats{Name: zone.name, Defrag: reassembly})
 	}
-	for _, l := range s.links {
+	for _, l := range links {
 		stats.Links = append(stats.Links, l.stats())
 	}
 	return stats
@@ -71,8 +84,15 @@ func (l *link) stats() LinkStats {
 		Name:      l.name,
 		Zone:      l.zone.name,
 		MTU:       l.endpoint.MTU(),
-		Addresses: slices.Clone(l.addresses),
+		Addresses: slices.Clone(l.addresses()),
 		Link:      l.endpoint.Stats(),
+
+		ForwardedFrom: l.counters.from.snapshot(),
+		ForwardedTo:   l.counters.to.snapshot(),
+		Down:          l.down.Load(),
+	}
+	for reason := range stats.Drops {
+		stats.Drops[reason] = l.counters.drops[reason].Load()
 	}
 	if info, ok := l.zone.netstack.SingleNICInfo(l.nic); ok {
 		stats.Received = traffic(info.Stats.Rx)

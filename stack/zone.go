@@ -14,6 +14,7 @@ type Zone struct {
 	id       defrag.Zone
 	netstack *gstack.Stack
 	life     *lifetime
+	paths    paths
 }
 
 // Name returns the zone's name; the default zone's is empty.
