@@ -76,6 +76,8 @@ func TestDeliverPinsLittle(t *testing.T) {
 		{"16,000 octets in 64 KiB", fixed(16000), fixed(65536), false},
 		{"8 and 40 octets, headers apart", alternating(8, 40), fixed(64), true},
 		{"8 and 56 octets", alternating(8, 56), fixed(128), false},
+		{"8 and 64 octets", alternating(8, 64), fixed(128), false},
+		{"8 and 80 octets", alternating(8, 80), fixed(128), false},
 		{"8 and 1,232 octets in 64 KiB", alternating(8, 1232), fixed(65536), false},
 		{"8 in 64 KiB and 1,232 in 2 KiB", alternating(8, 1232), alternating(65536, 2048), false},
 		{"16 to 40 octets, headers apart", among(16, 24, 32, 40), fixed(64), true},
