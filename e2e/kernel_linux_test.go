@@ -193,10 +193,16 @@ func (c *comparison) replay(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range s.Packets {
-		t.Logf("packet %d: %x\nkernel: %x", i, s.Packets[i], kernel[i])
-		for _, d := range c.sides {
-			t.Logf("%s: %x", d.name, oracle.Run(s, d.rules)[i])
+	for i, p := range s.Packets {
+		t.Logf("packet %d: %x\nkernel: %x", i, p, kernel[i])
+	}
+	for _, d := range c.sides {
+		outputs, err := d.subject.Run(s)
+		if err != nil {
+			t.Fatalf("%s: %v", d.name, err)
+		}
+		for i := range outputs {
+			t.Logf("packet %d, %s: %x", i, d.name, outputs[i])
 		}
 	}
 	c.compare(t, s)
