@@ -20,7 +20,7 @@ var (
 
 // TestKernel feeds the same packets to the live kernel's nf_defrag_ipv6 and to
 // engines of both policies, and compares what comes out upon each. Whatever is
-// not the same must fall under a row of docs/DIFFERENCES.md, and each row must
+// not the same must fall under a row of docs/BEHAVIOUR.md, and each row must
 // have been met.
 func TestKernel(t *testing.T) {
 	live, err := oracle.OpenLive()
@@ -150,7 +150,7 @@ func (d *side) judge(s *oracle.Sequence, kernel [][]byte, count bool) string {
 	return ""
 }
 
-// report logs the counts, and holds them against docs/DIFFERENCES.md.
+// report logs the counts, and holds them against docs/BEHAVIOUR.md.
 func (c *comparison) report(t *testing.T) {
 	t.Logf("%d sequences of %d packets compared (seed %d), %d differences", c.sequences, c.packets, *kernelSeed, c.differences)
 	tables := readDifferences(t)
@@ -165,7 +165,7 @@ func (c *comparison) report(t *testing.T) {
 		t.Logf("%s, sequences by accepted deviation: %s", d.name, strings.Join(counts, ", "))
 		documented, enforced := tables[d.name], ids(d.rows)
 		if !slices.Equal(documented, enforced) {
-			t.Errorf("%s: docs/DIFFERENCES.md has rows %v, the comparison knows %v", d.name, documented, enforced)
+			t.Errorf("%s: docs/BEHAVIOUR.md has rows %v, the comparison knows %v", d.name, documented, enforced)
 		}
 	}
 }
