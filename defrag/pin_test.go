@@ -144,3 +144,26 @@ func TestDeliverCopiesTinyPayload(t *testing.T) {
 		b.Release()
 	}
 }
+
+// R25, R33: a first fragment stays whole; if it is tiny, a copy of it does.
+func TestHoldCopiesTinyFirst(t *testing.T) {
+	for _, capacity := range []int{2048, 16384, 65536} {
+		e := newEngine(t, defrag.Config{})
+		before := func(octets int) uint64 {
+			b := chunked(first(wire.UDPProtocol, content[:octets]), capacity, false)
+			if v := e.Gather(&b, &defrag.Metadata{}, nil); v != defrag.Held {
+				t.Fatal(v)
+			}
+			held := e.Stats().Total.Bytes
+			e.RemoveZone(0)
+			return held
+		}
+		small, ample := before(16), before(capacity/4)
+		if small > 1536 {
+			t.Errorf("R25 a first fragment of 16 octets in a chunk of %d is held for %d octets", capacity, small)
+		}
+		if ample < uint64(capacity) {
+			t.Errorf("R25 a first fragment of %d octets in a chunk of %d is held for %d octets: it was copied", capacity/4, capacity, ample)
+		}
+	}
+}
