@@ -90,7 +90,7 @@ func (a *assembly) judgeLinux(p *packet) Verdict {
 // judgeSame is judge for p that has the span of a fragment held.
 func (a *assembly) judgeSame(p *packet, policy Policy) Verdict {
 	end := int(p.units().end) * unit // of the fragment held
-	final := a.known && end-int(a.end) < unit
+	final := a.known && end >= int(a.end)
 	if final {
 		end = int(a.end)
 	}

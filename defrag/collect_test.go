@@ -63,6 +63,10 @@ var collections = []collection{
 	{"R18 duplicate in the middle", "0-16+ 24-40+", "24-40+", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "16-24+ 40-48"},
 	{"R18 duplicate of the last", "16-21", "16-21", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "0-16+"},
 	{"R18 duplicate of an aligned last", "16-24", "16-24", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "0-16+"},
+	{"R18 duplicate of the first, end known", "0-16+ 24-29", "0-16+", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "16-24+"},
+	{"R18 duplicate in the middle, end known", "0-16+ 24-32+ 40-48", "24-32+", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "16-24+ 32-40+"},
+	{"R18 duplicate before an aligned end", "16-24+ 24-32", "16-24+", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "0-16+"},
+	{"R18 duplicate before an unaligned end", "16-24+ 24-25", "16-24+", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "0-16+"},
 	{"R18 duplicate among many", "0-8+ 8-16+ 16-24+ 24-32+ 32-40+ 40-48+ 48-56+", "24-32+", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "56-60"},
 	{"R18 duplicate of the last among many", "8-16+ 16-24+ 24-32+ 32-40+ 40-48+ 48-56+ 56-63", "56-63", verdicts{defrag.Duplicate, defrag.DuplicateDiscard, defrag.Duplicate}, "0-8+"},
 
@@ -86,6 +90,7 @@ var collections = []collection{
 
 	{"R22 same range, now the last", "0-16+ 16-24+", "16-24", verdicts{defrag.EndMismatch, defrag.EndMismatch, defrag.Duplicate}, "24-30"},
 	{"R22 same range, no more the last", "16-24", "16-24+", verdicts{defrag.EndMismatch, defrag.EndMismatch, defrag.Duplicate}, "0-16+"},
+	{"R22 same range, now the last, end known", "0-16+ 16-24+ 32-40", "16-24", verdicts{defrag.EndMismatch, defrag.EndMismatch, defrag.ConflictingEnd}, "24-32+"},
 	{"R22 second end, later", "0-16+ 24-32", "32-40", verdicts{defrag.EndMismatch, defrag.EndMismatch, defrag.ConflictingEnd}, "16-24+"},
 	{"R22 second end, earlier", "0-8+ 24-32", "16-24", verdicts{defrag.EndMismatch, defrag.EndMismatch, defrag.ConflictingEnd}, "8-24+"},
 	{"R19 before R22, earlier end in the same unit", "0-16+ 24-30", "24-29", verdicts{defrag.Overlap, defrag.Overlap, defrag.ConflictingEnd}, "16-24+"},

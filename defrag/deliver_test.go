@@ -118,7 +118,7 @@ func TestDeliverTheVeryMemory(t *testing.T) {
 	}
 	t.Run("R25 atomic", func(t *testing.T) {
 		e := newEngine(t, defrag.Config{})
-		b := buffer.MakeWithData(atomic(wire.UDPProtocol, udp))
+		b := buffer.MakeWithData(whole(wire.UDPProtocol, udp))
 		defer b.Release()
 		at := &slicesOf(&b)[0][56]
 		if v := e.Gather(&b, &defrag.Metadata{}, nil); v != defrag.Atomic {

@@ -55,6 +55,7 @@ func (a *assembly) joinFlat(out *buffer.Buffer, from, to int) {
 		return
 	}
 	v := a.flat.Clone()
+	a.views += viewOverhead
 	v.TrimFront(from)
 	v.CapLength(to - from)
 	part := buffer.MakeWithView(v)

@@ -76,6 +76,8 @@ func TestDeliverPinsLittle(t *testing.T) {
 		{"16,000 octets in 64 KiB", fixed(16000), fixed(65536), false},
 		{"8 and 40 octets, headers apart", alternating(8, 40), fixed(64), true},
 		{"8 and 56 octets", alternating(8, 56), fixed(128), false},
+		{"8 and 64 octets", alternating(8, 64), fixed(128), false},
+		{"8 and 80 octets", alternating(8, 80), fixed(128), false},
 		{"8 and 1,232 octets in 64 KiB", alternating(8, 1232), fixed(65536), false},
 		{"8 in 64 KiB and 1,232 in 2 KiB", alternating(8, 1232), alternating(65536, 2048), false},
 		{"16 to 40 octets, headers apart", among(16, 24, 32, 40), fixed(64), true},
@@ -140,5 +142,28 @@ func TestDeliverCopiesTinyPayload(t *testing.T) {
 			t.Errorf("R25 a datagram of %d octets from chunks of %d pins %d", b.Size(), capacity, got)
 		}
 		b.Release()
+	}
+}
+
+// R25, R33: a first fragment stays whole; if it is tiny, a copy of it does.
+func TestHoldCopiesTinyFirst(t *testing.T) {
+	for _, capacity := range []int{2048, 16384, 65536} {
+		e := newEngine(t, defrag.Config{})
+		before := func(octets int) uint64 {
+			b := chunked(first(wire.UDPProtocol, content[:octets]), capacity, false)
+			if v := e.Gather(&b, &defrag.Metadata{}, nil); v != defrag.Held {
+				t.Fatal(v)
+			}
+			held := e.Stats().Total.Bytes
+			e.RemoveZone(0)
+			return held
+		}
+		small, ample := before(16), before(capacity/4)
+		if small > 1536 {
+			t.Errorf("R25 a first fragment of 16 octets in a chunk of %d is held for %d octets", capacity, small)
+		}
+		if ample < uint64(capacity) {
+			t.Errorf("R25 a first fragment of %d octets in a chunk of %d is held for %d octets: it was copied", capacity/4, capacity, ample)
+		}
 	}
 }

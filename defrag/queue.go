@@ -99,7 +99,7 @@ func (q *queue) metadata() Metadata {
 		ChecksumVerified: !q.assembly.unverified,
 		Handler:          q.handler,
 	}
-	if q.linkHeader != nil {
+	if q.linkHeader != nil && q.linkHeader.length > 0 {
 		m.LinkHeader = *q.linkHeader
 	}
 	return m

@@ -66,8 +66,8 @@ func first(next uint8, payload []byte) []byte {
 	return peers.Fragment(wire.Fragment{ID: recognitionID, Next: next, More: true}, payload)
 }
 
-// atomic returns the fragment that is all of payload.
-func atomic(next uint8, payload []byte) []byte {
+// whole returns the fragment that is all of payload.
+func whole(next uint8, payload []byte) []byte {
 	return peers.Fragment(wire.Fragment{ID: recognitionID, Next: next}, payload)
 }
 
@@ -150,7 +150,7 @@ func TestRecogniseLength(t *testing.T) {
 	udp := peers.UDP(1, 2, wire.Payload(24))
 	for _, missing := range []int{1, 8, 31, 32} {
 		for name, packet := range map[string][]byte{
-			"first": first(wire.UDPProtocol, udp), "atomic": atomic(wire.UDPProtocol, udp), "later": later(64, true, udp),
+			"first": first(wire.UDPProtocol, udp), "atomic": whole(wire.UDPProtocol, udp), "later": later(64, true, udp),
 		} {
 			recognition{
 				fmt.Sprintf("R5 %s, %d octets missing", name, missing), packet[:len(packet)-missing],
@@ -186,7 +186,7 @@ func TestRecognisePadding(t *testing.T) {
 					t.Errorf("largest packet %d", f.datagram.LargestPacket)
 				}
 
-				whole := r.gather(append(atomic(wire.UDPProtocol, udp), pad...))
+				whole := r.gather(append(whole(wire.UDPProtocol, udp), pad...))
 				if !bytes.Equal(whole.packet, peers.Packet(wire.UDPProtocol, udp)) {
 					t.Errorf("atomic: %x", whole.packet)
 				}
@@ -235,13 +235,13 @@ func TestRecogniseFirst(t *testing.T) {
 	for _, c := range []recognition{
 		{"R7", first(wire.HopByHop, hopByHop), alike(defrag.HopByHopFragmented, defrag.Held), problem(1, 40)},
 		{"R7 behind headers", h.Fragment(wire.Fragment{ID: recognitionID, More: true}, hopByHop), alike(defrag.HopByHopFragmented, defrag.Held), problem(1, 64)},
-		{"R7 atomic", atomic(wire.HopByHop, hopByHop), alike(defrag.HopByHopFragmented, defrag.Reassembled), problem(1, 40)},
+		{"R7 atomic", whole(wire.HopByHop, hopByHop), alike(defrag.HopByHopFragmented, defrag.Reassembled), problem(1, 40)},
 		{"R7 before R11", first(wire.HopByHop, nil), alike(defrag.HopByHopFragmented, defrag.EmptyFragment), problem(1, 40)},
 		{"R7 before R14", first(wire.HopByHop, hopByHop[:39]), alike(defrag.HopByHopFragmented, defrag.Passed), problem(1, 40)},
 		{"R7 not in a later fragment", peers.Fragment(wire.Fragment{ID: recognitionID, Offset: 64, More: true}, hopByHop), alike(defrag.Held, defrag.Held), defrag.ICMPError{}},
 
 		{"R8", first(wire.FragmentHeader, nested), alike(defrag.NestedFragment, defrag.Held), defrag.ICMPError{}},
-		{"R8 atomic", atomic(wire.FragmentHeader, nested), alike(defrag.NestedFragment, defrag.Reassembled), defrag.ICMPError{}},
+		{"R8 atomic", whole(wire.FragmentHeader, nested), alike(defrag.NestedFragment, defrag.Reassembled), defrag.ICMPError{}},
 		{"R8 behind options", first(wire.DestinationOptions, behindOptions.Before(wire.FragmentHeader, nested)), alike(defrag.NestedFragment, defrag.Held), defrag.ICMPError{}},
 		{"R8 announced at the end", first(wire.DestinationOptions, behindOptions.Before(wire.FragmentHeader, nil)), alike(defrag.NestedFragment, defrag.Held), defrag.ICMPError{}},
 		{"R8 before R14", first(wire.FragmentHeader, nested[:39]), alike(defrag.NestedFragment, defrag.Passed), defrag.ICMPError{}},
@@ -251,7 +251,7 @@ func TestRecogniseFirst(t *testing.T) {
 		{"R11 before R17", first(wire.UDPProtocol, nil), alike(defrag.IncompleteChain, defrag.Passed), problem(3, 0)},
 		{"R11 not in a later fragment", peers.Fragment(wire.Fragment{ID: recognitionID, Next: wire.TCP, Offset: 64, More: true}, udp[:8]), alike(defrag.Held, defrag.Held), defrag.ICMPError{}},
 		{"R17 No Next Header, more", first(wire.NoNextHeader, nil), alike(defrag.EmptyFragment, defrag.EmptyFragment), defrag.ICMPError{}},
-		{"R10 No Next Header", atomic(wire.NoNextHeader, nil), alike(defrag.Atomic, defrag.EmptyFragment), defrag.ICMPError{}},
+		{"R10 No Next Header", whole(wire.NoNextHeader, nil), alike(defrag.Atomic, defrag.EmptyFragment), defrag.ICMPError{}},
 		{"R17", later(64, true, nil), alike(defrag.EmptyFragment, defrag.EmptyFragment), defrag.ICMPError{}},
 
 		{"R14", later(64, true, wire.Payload(9)), alike(defrag.Unaligned, defrag.Passed), problem(0, 4)},
@@ -288,13 +288,13 @@ func TestRecogniseUpperLayer(t *testing.T) {
 			if n < upper.length {
 				want, linux, owed = defrag.IncompleteChain, defrag.Passed, problem(3, 0)
 			}
-			c := recognition{fmt.Sprintf("R11 %s of %d octets", upper.name, n), atomic(upper.next, payload), alike(want, linux), owed}
+			c := recognition{fmt.Sprintf("R11 %s of %d octets", upper.name, n), whole(upper.next, payload), alike(want, linux), owed}
 			if n == 0 && linux == defrag.Reassembled {
 				c.want[defrag.Linux] = defrag.EmptyFragment
 			}
 			c.checkVerdict(t)
 			c.name += " behind options"
-			c.packet = atomic(behind.Type(upper.next), behind.Before(upper.next, payload))
+			c.packet = whole(behind.Type(upper.next), behind.Before(upper.next, payload))
 			c.want = alike(want, linux)
 			c.checkVerdict(t)
 		}
@@ -327,8 +327,8 @@ func TestRecogniseNeighborDiscovery(t *testing.T) {
 	for kind := range 256 {
 		message := peers.ICMP(uint8(kind), 0, make([]byte, 28))
 		cases := map[string][]byte{
-			"atomic":         atomic(wire.ICMPv6, message),
-			"behind options": atomic(behind.Type(wire.ICMPv6), behind.Before(wire.ICMPv6, message)),
+			"atomic":         whole(wire.ICMPv6, message),
+			"behind options": whole(behind.Type(wire.ICMPv6), behind.Before(wire.ICMPv6, message)),
 		}
 		if forbidden[kind] {
 			cases["first"] = first(wire.ICMPv6, message)
@@ -350,6 +350,6 @@ func TestRecogniseNeighborDiscovery(t *testing.T) {
 			c.checkVerdict(t)
 		}
 	}
-	recognition{"R11 before R9", atomic(wire.ICMPv6, []byte{135, 0, 0, 0, 0, 0, 0}), alike(defrag.IncompleteChain, defrag.Passed), problem(3, 0)}.checkVerdict(t)
-	recognition{"R9 not ICMPv6", atomic(132, []byte{135, 0, 0, 0, 0, 0, 0, 0}), alike(defrag.Atomic, defrag.Reassembled), defrag.ICMPError{}}.checkVerdict(t)
+	recognition{"R11 before R9", whole(wire.ICMPv6, []byte{135, 0, 0, 0, 0, 0, 0}), alike(defrag.IncompleteChain, defrag.Passed), problem(3, 0)}.checkVerdict(t)
+	recognition{"R9 not ICMPv6", whole(132, []byte{135, 0, 0, 0, 0, 0, 0, 0}), alike(defrag.Atomic, defrag.Reassembled), defrag.ICMPError{}}.checkVerdict(t)
 }

@@ -229,3 +229,46 @@ func TestTimeoutMetadata(t *testing.T) {
 		t.Errorf("%d drops told, %d tags missing", len(drops), len(tags))
 	}
 }
+
+// The link header is that of the first fragment; while it is not there, that
+// of the first to arrive which has one. None is left over from another
+// datagram.
+func TestTimeoutLinkHeader(t *testing.T) {
+	header := func(octets ...byte) (h defrag.LinkHeader) {
+		h, _ = defrag.MakeLinkHeader(octets)
+		return h
+	}
+	type arrival struct {
+		piece  string
+		header defrag.LinkHeader
+	}
+	for _, c := range []struct {
+		name     string
+		arrivals []arrival
+		want     string
+	}{
+		{"first", []arrival{{"16-32+", header(1)}, {"0-16+", header(2)}, {"32-48+", header(3)}}, "\x02"},
+		{"no first", []arrival{{"16-32+", header(1)}, {"32-48+", header(3)}}, "\x01"},
+		{"none at first", []arrival{{"16-32+", header()}, {"32-48+", header(3)}}, "\x03"},
+		{"none", []arrival{{"16-32+", header()}, {"0-16+", header()}}, ""},
+	} {
+		t.Run("R30 "+c.name, func(t *testing.T) {
+			r := newRig(t, defrag.ZoneConfig{})
+			for range 4 { // Queues are used again.
+				for _, a := range c.arrivals {
+					r.gatherWith(piece(t, 1, a.piece), defrag.Metadata{LinkHeader: a.header})
+				}
+				r.clock.Advance(defrag.DefaultTimeout)
+				drops := r.take()
+				if len(drops) != len(c.arrivals) {
+					t.Errorf("%d drops", len(drops))
+				}
+				for _, d := range drops {
+					if got := string(d.meta.LinkHeader.AsSlice()); got != c.want {
+						t.Errorf("link header %q, want %q", got, c.want)
+					}
+				}
+			}
+		})
+	}
+}

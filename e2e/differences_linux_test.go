@@ -8,7 +8,7 @@ import (
 )
 
 // differencesFile documents where the kernel and we differ, and is enforced.
-const differencesFile = "../docs/DIFFERENCES.md"
+const differencesFile = "../docs/BEHAVIOUR.md"
 
 var differencesRow = regexp.MustCompile(`^\| ([DL]\d+) \|(.*)\|$`)
 
@@ -24,7 +24,7 @@ func readDifferences(t *testing.T) map[string][]string {
 	tables := make(map[string][]string)
 	heading := ""
 	for _, line := range strings.Split(string(content), "\n") {
-		if h, ok := strings.CutPrefix(line, "## "); ok {
+		if h, ok := strings.CutPrefix(line, "### "); ok {
 			heading = strings.ToLower(h)
 			continue
 		}

@@ -20,7 +20,7 @@ var (
 
 // TestKernel feeds the same packets to the live kernel's nf_defrag_ipv6 and to
 // engines of both policies, and compares what comes out upon each. Whatever is
-// not the same must fall under a row of docs/DIFFERENCES.md, and each row must
+// not the same must fall under a row of docs/BEHAVIOUR.md, and each row must
 // have been met.
 func TestKernel(t *testing.T) {
 	live, err := oracle.OpenLive()
@@ -150,7 +150,7 @@ func (d *side) judge(s *oracle.Sequence, kernel [][]byte, count bool) string {
 	return ""
 }
 
-// report logs the counts, and holds them against docs/DIFFERENCES.md.
+// report logs the counts, and holds them against docs/BEHAVIOUR.md.
 func (c *comparison) report(t *testing.T) {
 	t.Logf("%d sequences of %d packets compared (seed %d), %d differences", c.sequences, c.packets, *kernelSeed, c.differences)
 	tables := readDifferences(t)
@@ -165,7 +165,7 @@ func (c *comparison) report(t *testing.T) {
 		t.Logf("%s, sequences by accepted deviation: %s", d.name, strings.Join(counts, ", "))
 		documented, enforced := tables[d.name], ids(d.rows)
 		if !slices.Equal(documented, enforced) {
-			t.Errorf("%s: docs/DIFFERENCES.md has rows %v, the comparison knows %v", d.name, documented, enforced)
+			t.Errorf("%s: docs/BEHAVIOUR.md has rows %v, the comparison knows %v", d.name, documented, enforced)
 		}
 	}
 }
@@ -193,10 +193,16 @@ func (c *comparison) replay(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range s.Packets {
-		t.Logf("packet %d: %x\nkernel: %x", i, s.Packets[i], kernel[i])
-		for _, d := range c.sides {
-			t.Logf("%s: %x", d.name, oracle.Run(s, d.rules)[i])
+	for i, p := range s.Packets {
+		t.Logf("packet %d: %x\nkernel: %x", i, p, kernel[i])
+	}
+	for _, d := range c.sides {
+		outputs, err := d.subject.Run(s)
+		if err != nil {
+			t.Fatalf("%s: %v", d.name, err)
+		}
+		for i := range outputs {
+			t.Logf("packet %d, %s: %x", i, d.name, outputs[i])
 		}
 	}
 	c.compare(t, s)

@@ -7,7 +7,7 @@ import (
 )
 
 // Directed returns the sequences that are always compared: one or more for
-// each row of docs/DIFFERENCES.md, and the corners that chance seldom finds.
+// each row of docs/BEHAVIOUR.md, and the corners that chance seldom finds.
 // They are the same at every call.
 func Directed() []*Sequence {
 	g := generator{rand.New(rand.NewPCG(8200, 6))}

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ type namespace struct {
 // silent.
 func openNamespace() (*namespace, error) {
 	ns := &namespace{net: -1, tun: -1}
-	err := onNewThread(func() error {
+	err := elsewhere(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace: %w", err)
 		}
@@ -77,7 +78,7 @@ func setUp() error {
 
 // setHighThreshold sets how much memory incomplete datagrams may take.
 func (n *namespace) setHighThreshold(octets int) error {
-	return onNewThread(func() error {
+	return elsewhere(func() error {
 		if err := unix.Setns(n.net, unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter the network namespace: %w", err)
 		}
@@ -101,13 +102,39 @@ func setSysctl(name, value string) error {
 	return nil
 }
 
-// onNewThread runs f on an operating system thread that ends with it, so that
-// whatever f does to the thread's namespaces stays there.
-func onNewThread(f func() error) error {
+// elsewhere runs f on a thread that f may take to another network namespace,
+// and that comes back afterwards, or dies if it cannot. It is not the main
+// thread, after which /proc calls the whole process.
+func elsewhere(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		done <- f()
+		if unix.Gettid() == unix.Getpid() {
+			defer runtime.UnlockOSThread()
+			done <- elsewhere(f)
+			return
+		}
+		err := thereAndBack(f)
+		if !errors.Is(err, errStranded) {
+			runtime.UnlockOSThread()
+		}
+		done <- err
 	}()
 	return <-done
+}
+
+var errStranded = errors.New("back to the first network namespace")
+
+// thereAndBack runs f and returns the calling thread to its network namespace.
+func thereAndBack(f func() error) error {
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the first network namespace: %w", err)
+	}
+	defer unix.Close(home)
+	err = f()
+	if back := unix.Setns(home, unix.CLONE_NEWNET); back != nil {
+		return errors.Join(err, fmt.Errorf("%w: %w", errStranded, back))
+	}
+	return err
 }

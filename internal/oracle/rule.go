@@ -65,7 +65,7 @@ const (
 // Has reports whether all rules of set are in r.
 func (r Rule) Has(set Rule) bool { return r&set == set }
 
-// A Row of docs/DIFFERENCES.md names the rules that it is about.
+// A Row of docs/BEHAVIOUR.md names the rules that it is about.
 type Row struct {
 	ID    string
 	Rules Rule

@@ -73,7 +73,7 @@ func Options(units int) []byte {
 	body[1] = byte(units - 1)
 	for at := 2; at < len(body); {
 		n := min(len(body)-at, 7) // Linux takes at most seven octets of padding.
-		if n > 1 { // One octet left is Pad1, 0.
+		if n > 1 {                // One octet left is Pad1, 0.
 			body[at], body[at+1] = 1, byte(n-2)
 		}
 		at += n
