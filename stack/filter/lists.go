@@ -111,6 +111,7 @@ func (s *shard) replace(rules *ruleset, carry []int, limit int) {
 	defer s.mu.Unlock()
 	s.rules, s.limit = rules, limit
 	s.tally = s.tally.carried(carry)
+	s.reapAllLocked(s.now)
 	s.eachLocked(func(i int32) {
 		e := &s.flows.entries[i]
 		rule, ok := rules.keeps(e, e.value.links)
