@@ -61,5 +61,8 @@ func walk(o *octets, next uint8, at int) (protocol uint8, position int, end chai
 			at += (int(h[1]) + 1) * 8
 		}
 		next = h[0]
+		if at > o.limit {
+			return next, at, cutOff
+		}
 	}
 }
