@@ -120,7 +120,7 @@ func FuzzJudge(f *testing.F) {
 // TestModel runs many scripts more than the fuzzer's seeds.
 func TestModel(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	for range 500 {
+	for range 150 {
 		data := make([]byte, 600)
 		for i := range data {
 			data[i] = byte(random.Uint32())

@@ -90,7 +90,8 @@ func (q *Quote) tuple(from, to uint32) tuple {
 }
 
 // key returns the key of the packet's flow, and the index in it of the end that
-// the packet comes from; that is 0 if both ends are the same.
+// the packet comes from. That is 0 if both ends are the same; such packets count
+// as of one direction, and an echo reply is of no flow.
 func (t *tuple) key() (k key, from uint8) {
 	if t.descends() {
 		from = 1
