@@ -36,6 +36,9 @@ func zoneName(name string) string {
 
 // check returns an error that names the first field of c at fault.
 func (c *Config) check() error {
+	if err := c.Engine.Zone.Check(); err != nil {
+		return fmt.Errorf("engine: zone: %w", err)
+	}
 	if err := checkZones(c.Zones); err != nil {
 		return err
 	}
@@ -60,6 +63,9 @@ func checkZones(zones []ZoneConfig) error {
 			return fmt.Errorf("zone %q: configured twice: want one ZoneConfig a zone", zone.Name)
 		}
 		seen[zone.Name] = true
+		if err := zone.Defrag.Check(); err != nil {
+			return fmt.Errorf("zone %q: %w", zone.Name, err)
+		}
 	}
 	return nil
 }

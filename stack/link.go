@@ -63,8 +63,8 @@ func (s *Stack) newLink(cfg *LinkConfig, zone *Zone) (*link, error) {
 	}
 	l.endpoint = endpoint
 	l.port = &port{Endpoint: endpoint, link: l}
-	options := gstack.NICOptions{Name: cfg.Name, Disabled: true}
-	if err := zone.netstack.CreateNICWithOptions(l.nic, l.port, options); err != nil {
+	// It gets its name when packets may flow: until then another may have it.
+	if err := zone.netstack.CreateNICWithOptions(l.nic, l.port, gstack.NICOptions{Disabled: true}); err != nil {
 		endpoint.Close()
 		return nil, fmt.Errorf("create NIC: %v", err)
 	}
@@ -119,6 +119,9 @@ func (l *link) addresses() []netip.Prefix {
 
 // enable lets packets flow.
 func (l *link) enable() error {
+	if err := l.zone.netstack.SetNICName(l.nic, l.name); err != nil {
+		return fmt.Errorf("link %q: name: %v", l.name, err)
+	}
 	if err := l.zone.netstack.EnableNIC(l.nic); err != nil {
 		return fmt.Errorf("link %q: enable: %v", l.name, err)
 	}

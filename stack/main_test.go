@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -9,7 +10,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	refs.SetLeakMode(refs.LeaksPanic)
+	flag.Parse()
+	if benchmarks := flag.Lookup("test.bench"); benchmarks.Value.String() == "" {
+		// Checking for leaks costs more than what benchmarks measure.
+		refs.SetLeakMode(refs.LeaksPanic)
+	}
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

@@ -25,6 +25,8 @@ type Stack struct {
 	// changing is held while the stack is assembled, changed or taken apart. No
 	// packet waits for it.
 	changing sync.Mutex
+	nextZone defrag.Zone    // guarded by changing
+	ended    []*Zone        // no part of the configuration any more; guarded by changing
 	lastNIC  tcpip.NICID    // guarded by changing
 	filter   *filter.Filter // written once, with mu held; nil while there were never rules
 
@@ -133,20 +135,25 @@ func (s *Stack) addZone(name string) (*Zone, error) {
 	if zone := s.byName[name]; zone != nil {
 		return zone, nil
 	}
-	netstack, err := newNetstack(s.clock)
+	zone, err := s.newZone(name)
 	if err != nil {
-		return nil, fmt.Errorf("zone %q: %w", name, err)
-	}
-	zone := &Zone{
-		name:     name,
-		id:       defrag.Zone(len(s.zones)),
-		netstack: netstack,
-		life:     s.life,
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.zones = append(s.zones, zone)
 	s.byName[name] = zone
+	return zone, nil
+}
+
+// newZone makes a zone.
+func (s *Stack) newZone(name string) (*Zone, error) {
+	netstack, err := newNetstack(s.clock)
+	if err != nil {
+		return nil, fmt.Errorf("zone %q: %w", name, err)
+	}
+	zone := &Zone{name: name, id: s.nextZone, netstack: netstack, life: s.life}
+	s.nextZone++
 	return zone, nil
 }
 
@@ -202,12 +209,9 @@ func (s *Stack) shutDown() error {
 	s.life.release()
 	var errs []error
 	for _, l := range s.links {
-		if err := l.remove(); err != nil {
-			errs = append(errs, fmt.Errorf("close link %q: %w", l.name, err))
-		}
-		s.logger.Info("link removed", "link", l.name, "zone", l.zone.name)
+		errs = append(errs, s.removeLink(l))
 	}
-	for _, zone := range s.zones {
+	for _, zone := range append(s.ended, s.zones...) {
 		zone.destroy()
 	}
 	s.engine.Close()
