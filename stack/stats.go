@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/v6stack/v6stack/defrag"
 	"github.com/v6stack/v6stack/linkep"
+	"github.com/v6stack/v6stack/stack/filter"
 )
 
 // Stats is a snapshot of a [Stack]. Its parts are read one after the other,
@@ -19,6 +21,8 @@ type Stats struct {
 	Zones []ZoneStats
 	// Defrag counts for all zones together.
 	Defrag defrag.Counts
+	// Filter counts what the rules did; it is zero while there were never any.
+	Filter filter.Stats
 }
 
 // LinkStats is a snapshot of one link.
@@ -64,9 +68,12 @@ type ZoneStats struct {
 // gVisor stacks are gone and Received and Sent read zero.
 func (s *Stack) Stats() Stats {
 	s.mu.Lock()
-	zones, links := slices.Clone(s.zones), slices.Clone(s.links)
+	zones, links, rules := slices.Clone(s.zones), slices.Clone(s.links), s.filter
 	s.mu.Unlock()
 	stats := Stats{Defrag: s.engine.Stats().Total}
+	if rules != nil {
+		stats.Filter = rules.Stats(s.clock.NowMonotonic())
+	}
 	for _, zone := range zones {
 		reassembly, _ := s.engine.ZoneStats(zone.id)
 		reassembly.Zone = zone.id
@@ -104,4 +111,15 @@ func (l *link) stats() LinkStats {
 // traffic returns gVisor's counters of one direction.
 func traffic(counters tcpip.NICPacketStats) Traffic {
 	return Traffic{Packets: counters.Packets.Value(), Octets: counters.Bytes.Value()}
+}
+
+// Flows yields the flows that the rules keep track of, in no order.
+func (s *Stack) Flows() iter.Seq[filter.Flow] {
+	s.mu.Lock()
+	rules := s.filter
+	s.mu.Unlock()
+	if rules == nil {
+		return func(func(filter.Flow) bool) {}
+	}
+	return rules.Flows(s.clock.NowMonotonic())
 }
