@@ -42,9 +42,14 @@ func icmpErrors(packets [][]byte) ([]icmpError, error) {
 		case len(packet) > 1280:
 			return nil, fmt.Errorf("an error of %d octets", len(packet))
 		}
-		found = append(found, icmpError{message[0], message[1], binary.BigEndian.Uint32(message[4:]), message[8:]})
+		found = append(found, parseError(message))
 	}
 	return found, nil
+}
+
+// parseError returns the error in an ICMPv6 message.
+func parseError(message []byte) icmpError {
+	return icmpError{message[0], message[1], binary.BigEndian.Uint32(message[4:]), message[8:]}
 }
 
 // checkErrors checks that the errors among packets are those wanted.

@@ -20,7 +20,13 @@ type host struct{ *net.UDPConn }
 // openHost opens a socket in the calling thread's network namespace.
 func openHost(t *testing.T) host {
 	t.Helper()
-	socket, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(hostAddr, 0)))
+	return openHostAt(t, hostAddr)
+}
+
+// openHostAt does so at another address.
+func openHostAt(t *testing.T, address netip.Addr) host {
+	t.Helper()
+	socket, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(address, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}

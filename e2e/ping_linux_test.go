@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -27,14 +28,20 @@ func TestPing(t *testing.T) {
 // makes it go on. With -A it sends about as fast as replies come.
 func ping(t *testing.T, count, size int, pace ...string) {
 	t.Helper()
+	pingAt(t, stackAddr, count, size, pace...)
+}
+
+// pingAt does so to another address.
+func pingAt(t *testing.T, address netip.Addr, count, size int, pace ...string) {
+	t.Helper()
 	args := append([]string{"-6", "-n", "-c", strconv.Itoa(count), "-w", "60", "-s", strconv.Itoa(size)}, pace...)
-	cmd := exec.Command("ping", append(args, stackAddr.String())...)
+	cmd := exec.Command("ping", append(args, address.String())...)
 	printed, err := cmd.CombinedOutput()
 	output := string(printed)
 	if err != nil || strings.Contains(output, "wrong data byte") {
 		t.Errorf("%v: %v:\n%s", cmd.Args, err, output)
 	}
-	if replies := strings.Count(output, fmt.Sprintf("%d bytes from %v", size+8, stackAddr)); replies < count {
+	if replies := strings.Count(output, fmt.Sprintf("%d bytes from %v", size+8, address)); replies < count {
 		t.Errorf("%d replies of %d octets: want at least %d:\n%s", replies, size+8, count, output)
 	}
 	received := pingReceived.FindStringSubmatch(output)

@@ -18,12 +18,17 @@ type listener interface {
 // registered later, such as that of a stack, runs before it is awaited.
 func serveEcho(t *testing.T, l listener) {
 	t.Helper()
-	address := netip.AddrPortFrom(stackAddr, echoPort).String()
-	streams, err := l.Listen("tcp6", address)
+	serveEchoAt(t, l, echoService)
+}
+
+// serveEchoAt does so at another address.
+func serveEchoAt(t *testing.T, l listener, address netip.AddrPort) {
+	t.Helper()
+	streams, err := l.Listen("tcp6", address.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	datagrams, err := l.ListenPacket("udp6", address)
+	datagrams, err := l.ListenPacket("udp6", address.String())
 	if err != nil {
 		t.Fatal(err)
 	}
