@@ -68,12 +68,19 @@ func (c *Config) checkRules() error {
 // setFilter puts the rules of cfg in place. Once there is a filter it stays,
 // and with it the flows that the rules still allow.
 func (s *Stack) setFilter(cfg *Config) error {
-	var err error
-	switch c := s.filterConfig(cfg); {
-	case s.filter != nil:
-		err = s.filter.Replace(c)
-	case len(cfg.Rules) > 0:
-		s.filter, err = filter.New(c)
+	c := s.filterConfig(cfg)
+	if s.filter != nil {
+		return s.filter.Replace(c)
 	}
-	return err
+	if len(cfg.Rules) == 0 {
+		return nil
+	}
+	f, err := filter.New(c)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filter = f
+	return nil
 }
