@@ -20,20 +20,6 @@ import (
 	"github.com/v6stack/v6stack/stack/filter"
 )
 
-// A sink is a link that swallows what is sent to it.
-type sink struct {
-	*channel.Endpoint
-	packets int
-}
-
-func newSink() *sink { return &sink{Endpoint: channel.New(1, 1500, "")} }
-
-// WritePackets counts the packets.
-func (s *sink) WritePackets(packets gstack.PacketBufferList) (int, tcpip.Error) {
-	s.packets += packets.Len()
-	return packets.Len(), nil
-}
-
 // between are the headers of what benchmarks forward.
 var between = wire.Header{Source: hostA, Destination: hostB}
 
@@ -153,7 +139,7 @@ func forwardAll(b *testing.B, start func(*testing.B, gstack.LinkEndpoint, gstack
 	for i := range len(packets) {
 		round(i)
 	}
-	out.packets = 0
+	out.packets.Store(0)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	begin := time.Now()
@@ -165,8 +151,8 @@ func forwardAll(b *testing.B, start func(*testing.B, gstack.LinkEndpoint, gstack
 	elapsed := time.Since(begin)
 	runtime.ReadMemStats(&after)
 	n := float64(b.N * each)
-	if float64(out.packets) != n {
-		b.Fatalf("%d packets forwarded, want %v", out.packets, n)
+	if float64(out.packets.Load()) != n {
+		b.Fatalf("%d packets forwarded, want %v", out.packets.Load(), n)
 	}
 	b.ReportMetric(float64(elapsed.Nanoseconds())/n, "ns/packet")
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/n, "allocs/packet")
