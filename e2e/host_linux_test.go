@@ -20,13 +20,13 @@ type host struct{ *net.UDPConn }
 // openHost opens a socket in the calling thread's network namespace.
 func openHost(t *testing.T) host {
 	t.Helper()
-	return openHostAt(t, hostAddr)
+	return openHostAt(t, netip.AddrPortFrom(hostAddr, 0))
 }
 
 // openHostAt does so at another address.
-func openHostAt(t *testing.T, address netip.Addr) host {
+func openHostAt(t *testing.T, address netip.AddrPort) host {
 	t.Helper()
-	socket, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(address, 0)))
+	socket, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(address))
 	if err != nil {
 		t.Fatal(err)
 	}

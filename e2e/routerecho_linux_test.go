@@ -121,7 +121,7 @@ var geometries = []struct {
 func TestRouterGeometry(t *testing.T) {
 	_, a, b := startPair(t, 1500, 1280, nil)
 	var socket host
-	b.inside(t, func() { socket = openHostAt(t, b.addr()) })
+	b.inside(t, func() { socket = openHostAt(t, netip.AddrPortFrom(b.addr(), 0)) })
 	headers := a.to(b)
 	headers.TrafficClass, headers.FlowLabel, headers.HopLimit = 0xb8, 0xabcde, 9
 	for i, test := range geometries {
