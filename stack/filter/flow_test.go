@@ -143,6 +143,22 @@ func TestOtherLinks(t *testing.T) {
 	if flow := flows(f, 0)[0]; flow.FromLink != left || flow.There.Packets != 1 {
 		t.Errorf("flow %+v", flow)
 	}
+
+	// Nor the place of a connection that has ended, unless it is a SYN.
+	f = newFilter(t, config(filter.Rule{From: filter.OnLink("left"), To: filter.OnLink("right"), Action: filter.Allow}, filter.Rule{From: filter.OnLink("middle"), Action: filter.Allow}))
+	expect(t, f, tcp(ack), 0, byRule(filter.Allow, 0))
+	expect(t, f, back(tcp(rst)), 0, byFlow(0))
+	stray := back(tcp(ack))
+	stray.FromLink = middle
+	expect(t, f, stray, 0, byRule(filter.Allow, 1))
+	if flow := flows(f, 0)[0]; flow.FromLink != left || flow.State != filter.Closed {
+		t.Errorf("flow %+v", flow)
+	}
+	stray.TCPFlags = syn
+	expect(t, f, stray, 0, byRule(filter.Allow, 1))
+	if flow := flows(f, 0)[0]; flow.FromLink != middle || flow.State != filter.SynSent {
+		t.Errorf("flow %+v", flow)
+	}
 }
 
 // Equal addresses and ports in two zones are two flows.
@@ -175,6 +191,10 @@ func TestTimeouts(t *testing.T) {
 		"other":           {[]filter.Packet{packet(99)}, filter.Other, 600 * time.Second},
 		"SYN":             {[]filter.Packet{tcp(syn)}, filter.SynSent, 120 * time.Second},
 		"SYN, SYN+ACK":    {[]filter.Packet{tcp(syn), back(tcp(syn | ack))}, filter.SynReceived, 60 * time.Second},
+		"SYN again":       {[]filter.Packet{tcp(syn), back(tcp(syn | ack)), tcp(syn)}, filter.SynReceived, 60 * time.Second},
+		"both open":       {[]filter.Packet{tcp(syn), back(tcp(syn)), tcp(syn | ack)}, filter.Established, 432000 * time.Second},
+		"not the last":    {[]filter.Packet{tcp(ack), tcp(fin | ack), back(tcp(fin | ack)), back(tcp(ack))}, filter.LastAck, 30 * time.Second},
+		"FIN again":       {[]filter.Packet{tcp(ack), tcp(fin | ack), tcp(fin | ack), tcp(ack)}, filter.FinWait, 120 * time.Second},
 		"established":     {[]filter.Packet{tcp(syn), back(tcp(syn | ack)), tcp(ack)}, filter.Established, 432000 * time.Second},
 		"picked up":       {[]filter.Packet{tcp(ack)}, filter.Established, 300 * time.Second},
 		"picked up, ACK":  {[]filter.Packet{tcp(ack), back(tcp(ack))}, filter.Established, 432000 * time.Second},

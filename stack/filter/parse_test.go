@@ -106,6 +106,8 @@ func parses() map[string]struct {
 			parsedError(48+len(fragments[0]), 2, udpQuote)},
 		"error, later fragment": {quoting(2, fragments[1]),
 			parsedError(48+len(fragments[1]), 2, fragmentQuote)},
+		"error, far fragment": {quoting(2, inner.Fragment(wire.Fragment{Next: wire.UDPProtocol, Offset: 512}, datagram)),
+			parsedError(48+48+len(datagram), 2, fragmentQuote)},
 		"error, ports cut":     {quoting(2, inner.Packet(wire.UDPProtocol, datagram)[:43]), parsedError(91, 2, filter.Quote{Source: alice, Destination: bob, Protocol: wire.UDPProtocol})},
 		"error, chain cut":     {quoting(2, chain.Packet(wire.UDPProtocol, datagram)[:50]), parsedError(98, 2, filter.Quote{Source: alice, Destination: bob})},
 		"error, no packet":     {quoting(2, nil), parsedError(48, 2, filter.Quote{})},
@@ -172,17 +174,18 @@ func TestParseRefuses(t *testing.T) {
 	binary.BigEndian.PutUint16(jumbo[4:], 0)
 	fragments := there.Split(9, wire.UDPProtocol, datagram, 48)
 	for name, packet := range map[string][]byte{
-		"nothing":            nil,
-		"IPv4":               append([]byte{0x45}, make([]byte, 60)...),
-		"UDP header cut":     there.Packet(wire.UDPProtocol, datagram[:7]),
-		"TCP header cut":     there.Packet(wire.TCP, segment[:19]),
-		"ICMPv6 header cut":  there.Packet(wire.ICMPv6, []byte{128, 0, 0, 0, 1, 2, 3}),
-		"payload length cut": shorter,
-		"jumbogram":          jumbo,
-		"chain cut":          with(there, wire.HopByHop).Packet(wire.DestinationOptions, []byte{17, 0, 1, 2, 0, 0, 0}),
-		"chain too long":     there.Packet(wire.DestinationOptions, []byte{17, 9, 1, 4, 0, 0, 0, 0}),
-		"first fragment":     fragments[0],
-		"later fragment":     fragments[1],
+		"nothing":             nil,
+		"IPv4":                append([]byte{0x45}, make([]byte, 60)...),
+		"UDP header cut":      there.Packet(wire.UDPProtocol, datagram[:7]),
+		"TCP header cut":      there.Packet(wire.TCP, segment[:19]),
+		"ICMPv6 header cut":   there.Packet(wire.ICMPv6, []byte{128, 0, 0, 0, 1, 2, 3}),
+		"payload length cut":  shorter,
+		"jumbogram":           jumbo,
+		"chain cut":           with(there, wire.HopByHop).Packet(wire.DestinationOptions, []byte{17, 0, 1, 2, 0, 0, 0}),
+		"bare chain too long": there.Packet(wire.DestinationOptions, []byte{99, 9, 1, 4, 0, 0, 0, 0}),
+		"chain too long":      there.Packet(wire.DestinationOptions, []byte{17, 9, 1, 4, 0, 0, 0, 0}),
+		"first fragment":      fragments[0],
+		"later fragment":      fragments[1],
 	} {
 		if _, ok := filter.Parse(packet); ok {
 			t.Errorf("%s parses", name)

@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/v6stack/v6stack/stack/filter"
 )
@@ -78,6 +79,21 @@ func TestReplaceShrinks(t *testing.T) {
 	}
 }
 
+// What has expired goes first when the table shrinks.
+func TestReplaceShrinksTheDead(t *testing.T) {
+	f := limited(t, 2)
+	expect(t, f, numbered(udp(), 1), 0, byRule(filter.Allow, 0))
+	expect(t, f, back(numbered(udp(), 1)), 0, byFlow(0))
+	expect(t, f, numbered(udp(), 2), 29*time.Second, byRule(filter.Allow, 0))
+	expect(t, f, back(tcp(syn)), 31*time.Second, denied)
+	c := config(redToBlue)
+	c.MaxFlows = 1
+	if err := f.Replace(c); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, f, back(numbered(udp(), 2)), 31*time.Second, byFlow(0))
+}
+
 // Counters of rules stay with rules that stay, wherever they stand.
 func TestCounters(t *testing.T) {
 	web := redToBlue
@@ -120,4 +136,10 @@ func TestCounters(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(fresh, refuseStats, webStats)
+
+	// The first of two alike is the first.
+	if err := f.Replace(config(refuse, refuse, web)); err != nil {
+		t.Fatal(err)
+	}
+	check(refuseStats, fresh, webStats)
 }
