@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/v6stack/v6stack/internal/config"
 )
 
 // streams are the standard streams of the program.
@@ -33,9 +36,15 @@ func execute(ctx context.Context, args []string, s streams) int {
 	return exitStatus(err)
 }
 
-// report writes err and, for a usage error, where to read on.
+// report writes err and, for a usage error, where to read on. What is wrong with
+// a file stands by itself, as compilers and editors have it.
 func report(w io.Writer, cmd *cobra.Command, err error) {
-	if err == nil {
+	var bad *config.Error
+	switch {
+	case err == nil:
+		return
+	case errors.As(err, &bad):
+		fmt.Fprintln(w, bad)
 		return
 	}
 	fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), err)
@@ -64,7 +73,7 @@ packets, never fragments.`,
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemoCommand(), newRunCommand(), newDefragCommand(), newVersionCommand())
+	root.AddCommand(newDemoCommand(), newRunCommand(), newCheckCommand(), newDefragCommand(), newVersionCommand())
 	refuseUnknownTopics(root)
 	return root
 }

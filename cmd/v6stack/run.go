@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ import (
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/v6stack/v6stack/defrag"
+	"github.com/v6stack/v6stack/internal/jack"
 	"github.com/v6stack/v6stack/stack"
 	"github.com/v6stack/v6stack/tun"
 )
@@ -31,18 +34,27 @@ type runFlags struct {
 	reassembly            reassemblyFlags
 	noICMPErrors          bool
 	pcap                  string
+	file                  string
 }
+
+// fileFlag is the flag that takes the place of those about one link.
+const fileFlag = "config"
 
 // newRunCommand returns the command that runs a stack on a TUN device.
 func newRunCommand() *cobra.Command {
 	var flags runFlags
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run the stack on a TUN device",
+		Short: "Run the stack on TUN devices",
 		Long: `run opens a TUN device and runs a network stack at its far end, which answers
 pings and, on request, echoes TCP and UDP. IPv6 datagrams are reassembled ahead
 of the stack. When packets flow it prints the line "ready" on standard output;
 SIGINT or SIGTERM ends it, and the device is gone. Nothing is forwarded.
+
+With --config it is a router between the TUN devices that a file describes, with
+zones and a packet filter; SIGHUP has it read the file again. A file that has
+anything wrong changes nothing. A device that disappears is opened again, once a
+second, until that succeeds; the other links go on.
 
 --pcap writes a pcapng file of two interfaces: "wire" is the link as it is, in
 both directions; "reassembled" is what the stack is handed, datagrams whole.
@@ -55,18 +67,24 @@ Packets that the file is too slow for are left out, and counted in the file.`,
   v6stack run --tun v6s0 --netns lab --host-addr fd00:6::1/64 --addr fd00:6::2/64
 
   # Watch fragments, and what becomes of them.
-  v6stack run --tun v6s0 --host-addr fd00:6::1/64 --addr fd00:6::2/64 --pcap run.pcapng`,
+  v6stack run --tun v6s0 --host-addr fd00:6::1/64 --addr fd00:6::2/64 --pcap run.pcapng
+
+  # A router between two namespaces, which examples/two-hosts.sh sets up.
+  v6stack run --config examples/router.toml`,
 		Args: cobra.NoArgs,
 	}
 	flags.register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal kills
+		if cmd.Flags().Changed(fileFlag) {
+			return runFile(ctx, &flags, cmd)
+		}
 		cfg, err := flags.config(cmd.Flags())
 		if err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		context.AfterFunc(ctx, stop) // a second signal kills
 		return runOnTUN(ctx, &flags, cfg, cmd.OutOrStdout())
 	}
 	return cmd
@@ -87,6 +105,31 @@ func (f *runFlags) register(set *pflag.FlagSet) {
 	f.reassembly.register(set)
 	set.BoolVar(&f.noICMPErrors, "no-icmp-errors", false, "send no ICMPv6 errors about fragments")
 	set.StringVar(&f.pcap, "pcap", "", "write packets, before and after reassembly, to this pcapng `file`")
+	set.StringVar(&f.file, fileFlag, "", "be the router that this TOML `file` describes; goes without the flags about one link")
+}
+
+// runFile runs the router that a file describes until ctx is done.
+func runFile(ctx context.Context, flags *runFlags, cmd *cobra.Command) error {
+	if others := linkFlagsOf(cmd.Flags()); len(others) > 0 {
+		return usagef("--%s %q with %s: want one or the other; the file says it all", fileFlag, flags.file, strings.Join(others, ", "))
+	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	return runRouter(ctx, flags.file, jack.OpenTUN, reload, cmd.OutOrStdout(), cmd.ErrOrStderr())
+}
+
+// linkFlagsOf returns the flags about one link that were given, with their
+// dashes.
+func linkFlagsOf(set *pflag.FlagSet) (given []string) {
+	about := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(runFlags).register(about)
+	set.Visit(func(flag *pflag.Flag) {
+		if flag.Name != fileFlag && about.Lookup(flag.Name) != nil {
+			given = append(given, "--"+flag.Name)
+		}
+	})
+	return given
 }
 
 // config checks the flags of set, which has been parsed, against each other

@@ -1,0 +1,196 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// A place is where something stands in a file: a value, or the key of a table.
+type place struct {
+	line, column int    // from 1; columns are octets
+	text         string // of a value, as it stands there
+}
+
+// places holds the places of everything in a file by its path, such as
+// "link[0].host_addresses[1]".
+type places map[string]place
+
+// A walker goes through a file and notes its places.
+type walker struct {
+	parser unstable.Parser
+	text   []byte
+	places places
+	counts map[string]int // of the elements of arrays of tables
+	// alien are the keys that the schema does not have, or has otherwise, as
+	// misshapen tells.
+	alien     []Problem
+	misshapen bool
+}
+
+// walk returns the places of a file, up to the first error in its syntax.
+func walk(text []byte) *walker {
+	w := &walker{text: text, places: make(places), counts: make(map[string]int)}
+	w.places[""] = place{line: 1, column: 1}
+	w.parser.Reset(text)
+	table := ""
+	for w.parser.NextExpression() {
+		switch e := w.parser.Expression(); e.Kind {
+		case unstable.KeyValue:
+			w.keyValue(table, e)
+		case unstable.Table, unstable.ArrayTable:
+			table = w.header(e)
+		}
+	}
+	return w
+}
+
+// header notes the header of a table and returns the table's path.
+func (w *walker) header(e *unstable.Node) (path string) {
+	array := e.Kind == unstable.ArrayTable
+	for it := e.Key(); it.Next(); {
+		path = join(path, it.Node())
+		if it.IsLast() && array {
+			w.counts[path]++
+		}
+		at := w.place(it.Node().Raw)
+		if w.check(path, at, it.IsLast(), array) && it.IsLast() {
+			w.places[path] = at
+		}
+		if n := w.counts[path]; n > 0 {
+			path = element(path, n-1)
+			if it.IsLast() {
+				w.places[path] = at
+			}
+		}
+	}
+	return path
+}
+
+// check notes a header's key that the schema does not have so, and reports
+// whether it has.
+func (w *walker) check(path string, at place, last, array bool) bool {
+	k, known := schema.at(path)
+	switch {
+	case !known:
+		w.unknown(path, at)
+	case last && (!k.table || k.array != array):
+		w.misshapen = true
+		w.alien = append(w.alien, Problem{at.line, at.column, fmt.Sprintf("%s: want %s", keyName(path), k.want)})
+	default:
+		return true
+	}
+	return false
+}
+
+// keyValue notes a key of a table and its value.
+func (w *walker) keyValue(table string, e *unstable.Node) {
+	path := table
+	var last unstable.Range
+	for it := e.Key(); it.Next(); {
+		path = join(path, it.Node())
+		last = it.Node().Raw
+		if _, known := schema.at(path); !known {
+			w.unknown(path, w.place(last))
+			return
+		}
+	}
+	start := int(last.Offset + last.Length)
+	start += len(w.text[start:]) - len(bytes.TrimLeft(w.text[start:], " \t="))
+	end := int(e.Raw.Offset + e.Raw.Length)
+	at := w.place(unstable.Range{Offset: uint32(start)})
+	at.text = oneLine(w.text[start:max(start, end)])
+	w.value(path, at, e.Value())
+}
+
+// value notes a value and what is in it.
+func (w *walker) value(path string, at place, value *unstable.Node) {
+	w.places[path] = at
+	n := 0
+	for it := value.Children(); it.Next(); {
+		switch child := it.Node(); {
+		case value.Kind == unstable.InlineTable:
+			w.keyValue(path, child)
+		case child.Raw.Length > 0:
+			inner := w.place(child.Raw)
+			inner.text = oneLine(w.parser.Raw(child.Raw))
+			w.value(element(path, n), inner, child)
+		default:
+			w.value(element(path, n), at, child)
+		}
+		n++
+	}
+}
+
+// unknown notes a key that the schema does not have.
+func (w *walker) unknown(path string, at place) {
+	table, name := "", path
+	if i := strings.LastIndexByte(path, '.'); i >= 0 && !strings.HasSuffix(path, `"`) {
+		table, name = path[:i], path[i+1:]
+	}
+	message := fmt.Sprintf("unknown key %s", name)
+	if k, _ := schema.at(table); len(k.keys) > 0 {
+		message += fmt.Sprintf(" in %s: want one of %s", tableName(table), strings.Join(k.keys, ", "))
+	}
+	w.alien = append(w.alien, Problem{at.line, at.column, message})
+}
+
+// place returns where a part of the text stands.
+func (w *walker) place(r unstable.Range) place {
+	before := w.text[:r.Offset]
+	return place{
+		line:   bytes.Count(before, []byte("\n")) + 1,
+		column: len(before) - bytes.LastIndexByte(before, '\n'),
+	}
+}
+
+var bare = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// join returns the path of a key below another one.
+func join(path string, k *unstable.Node) string {
+	name := string(k.Data)
+	if !bare.MatchString(name) {
+		name = strconv.Quote(name)
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// element returns the path of an element of an array.
+func element(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+// keyName returns the key that path ends with, without its index.
+func keyName(path string) string {
+	path = index.ReplaceAllString(path, "")
+	return path[strings.LastIndexByte(path, '.')+1:]
+}
+
+// tableName returns a table as its header has it.
+func tableName(path string) string {
+	switch k, _ := schema.at(path); {
+	case path == "":
+		return "the file"
+	case k.array:
+		return "[[" + keyName(path) + "]]"
+	}
+	return "[" + keyName(path) + "]"
+}
+
+// oneLine returns a value's text, cut where it is long.
+func oneLine(text []byte) string {
+	const most = 80
+	s := string(bytes.TrimSpace(text))
+	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
+		s = s[:i] + "…"
+	}
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
