@@ -110,6 +110,7 @@ func parses() map[string]struct {
 			parsedError(48+48+len(datagram), 2, fragmentQuote)},
 		"error, ports cut":     {quoting(2, inner.Packet(wire.UDPProtocol, datagram)[:43]), parsedError(91, 2, filter.Quote{Source: alice, Destination: bob, Protocol: wire.UDPProtocol})},
 		"error, chain cut":     {quoting(2, chain.Packet(wire.UDPProtocol, datagram)[:50]), parsedError(98, 2, filter.Quote{Source: alice, Destination: bob})},
+		"error, echo cut":      {quoting(3, inner.Packet(wire.ICMPv6, echo)[:45]), parsedError(48+45, 3, filter.Quote{Source: alice, Destination: bob, Protocol: wire.ICMPv6})},
 		"error, no packet":     {quoting(2, nil), parsedError(48, 2, filter.Quote{})},
 		"error, IPv4 packet":   {quoting(2, append([]byte{0x45}, make([]byte, 60)...)), parsedError(48+61, 2, filter.Quote{})},
 		"error, mobility only": {quoting(2, with(inner, wire.Mobility).Packet(wire.NoNextHeader, nil)), parsedError(96, 2, filter.Quote{Kind: filter.WholeQuote, Source: alice, Destination: bob, Protocol: wire.Mobility})},
@@ -190,5 +191,21 @@ func TestParseRefuses(t *testing.T) {
 		if _, ok := filter.Parse(packet); ok {
 			t.Errorf("%s parses", name)
 		}
+	}
+}
+
+// A length that the views do not hold is refused, wherever they end.
+func TestParseViewsTooShort(t *testing.T) {
+	if _, ok := filter.ParseViews(nil, 0, 100); ok {
+		t.Error("no view parses")
+	}
+	packet := with(there, wire.HopByHop).Packet(wire.UDPProtocol, there.UDP(1, 2, nil))
+	for n := range packet {
+		b := split(packet[:n], func() int { return 10 })
+		views := b.AsViewList()
+		if _, ok := filter.ParseViews(views.Front(), 0, len(packet)); ok {
+			t.Errorf("%d octets parse as %d", n, len(packet))
+		}
+		b.Release()
 	}
 }

@@ -221,6 +221,9 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
+	if d := filter.State(99).Timeout(true); d != 0 {
+		t.Errorf("State(99) lasts %v", d)
+	}
 	if _, err := filter.Action(3).MarshalText(); err == nil {
 		t.Error("Action(3) has a name")
 	}
