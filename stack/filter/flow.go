@@ -8,14 +8,10 @@ type flow struct {
 	replied bool
 	// origin is the index in the key of the end that opened the flow.
 	origin uint8
-	// list is the index of the list that the flow is in.
-	list uint8
 	// rule is the index of the rule that allows the flow, or NoRule.
 	rule int32
 	// links are those of the key's ends.
 	links [2]uint32
-	// before and after are the flow's neighbours in its list.
-	before, after int32
 	// opened and deadline are in nanoseconds of the monotonic clock.
 	opened, deadline int64
 	// traffic there, from the origin, and back.
@@ -55,6 +51,14 @@ func (f *flow) follow(x *subject) {
 		f.state = Stream
 	}
 	f.deadline = x.now + int64(f.state.Timeout(f.replied))
+}
+
+// list returns the number of the list that the flow is in.
+func (f *flow) list() int {
+	if f.replied {
+		return 2*int(f.state) + 1
+	}
+	return 2 * int(f.state)
 }
 
 // A Count is packets and their octets.

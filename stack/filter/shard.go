@@ -2,11 +2,6 @@ package filter
 
 import "sync"
 
-// numLists is the number of lists of flows: two a state, for flows without and
-// with a reply. In a list all timeouts are equal, so that the flow whose packet
-// is the oldest expires first.
-const numLists = 2 * int(numStates)
-
 // reapBatch is how many expired flows make room each time one is opened. More
 // than one, so that the dead never gather.
 const reapBatch = 4
@@ -20,15 +15,10 @@ type shard struct {
 	now      int64 // the latest time there was
 	limit    int   // of flows, at least 1
 	flows    table[key, flow]
-	lists    [numLists]list
+	order    order
 	tally    tally
 	turnover Turnover
 	_        [64]byte // keeps neighbours' locks apart
-}
-
-// A list holds flows by number, the one that expires first in front.
-type list struct {
-	first, last int32
 }
 
 // A subject is a packet being judged.
@@ -136,9 +126,9 @@ func (r *ruleset) keeps(e *entry[key, flow], links [2]uint32) (rule int, ok bool
 func (s *shard) followLocked(i int32, x *subject, rule int) Verdict {
 	f := &s.flows.entries[i].value
 	f.links, f.rule = x.links, int32(rule)
-	s.unlinkLocked(i)
+	s.order.remove(f.list(), i)
 	f.follow(x)
-	s.linkLocked(i)
+	s.order.add(f.list(), i)
 	v := Verdict{Allow, ByFlow, rule}
 	s.tally.add(v, x.packet)
 	return v
