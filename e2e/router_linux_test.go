@@ -6,9 +6,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/vishvananda/netlink"
-
-	ournetns "github.com/v6stack/v6stack/internal/netns"
 	"github.com/v6stack/v6stack/internal/wire"
 	"github.com/v6stack/v6stack/stack"
 	"github.com/v6stack/v6stack/tun"
@@ -228,22 +225,4 @@ func (h host) receive(t *testing.T, payload []byte) {
 		t.Fatalf("receive %d octets: %v", len(payload), err)
 	}
 	checkSame(t, "datagram", buffer[:n], payload)
-}
-
-// setUp sets the station's TUN up or down, which its host may do at any time.
-func (s *station) setUp(t *testing.T, up bool) {
-	t.Helper()
-	err := ournetns.Do(s.name, func() error {
-		link, err := netlink.LinkByName(s.name)
-		if err != nil {
-			return err
-		}
-		if up {
-			return netlink.LinkSetUp(link)
-		}
-		return netlink.LinkSetDown(link)
-	})
-	if err != nil {
-		t.Fatalf("set %s up %v: %v", s.name, up, err)
-	}
 }

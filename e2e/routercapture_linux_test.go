@@ -19,7 +19,10 @@ import (
 // A capture listens at a TUN to what passes it, both ways. The kernel puts a
 // packet there before anybody else sees it: whoever has received an answer will
 // find all that led to it.
-type capture struct{ fd int }
+type capture struct {
+	fd             int
+	sent, received [][]byte // by the host; collected so far
+}
 
 // openCapture opens a capture on a device of the calling thread's network
 // namespace.
@@ -39,11 +42,20 @@ func openCapture(t *testing.T, device string) *capture {
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: link.Attrs().Index}); err != nil {
 		t.Fatal(os.NewSyscallError("bind", err))
 	}
-	return &capture{fd}
+	return &capture{fd: fd}
 }
 
 // drain returns what the host has sent and received since the last time.
 func (c *capture) drain(t *testing.T) (sent, received [][]byte) {
+	t.Helper()
+	c.collect(t)
+	sent, received = c.sent, c.received
+	c.sent, c.received = nil, nil
+	return sent, received
+}
+
+// collect makes room for more packets than the socket holds.
+func (c *capture) collect(t *testing.T) {
 	t.Helper()
 	buffer := make([]byte, 1<<16)
 	for {
@@ -56,9 +68,9 @@ func (c *capture) drain(t *testing.T) (sent, received [][]byte) {
 		}
 		packet := bytes.Clone(buffer[:n])
 		if from.(*unix.SockaddrLinklayer).Pkttype == unix.PACKET_OUTGOING {
-			sent = append(sent, packet)
+			c.sent = append(c.sent, packet)
 		} else {
-			received = append(received, packet)
+			c.received = append(c.received, packet)
 		}
 	}
 	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
@@ -68,7 +80,6 @@ func (c *capture) drain(t *testing.T) (sent, received [][]byte) {
 	if stats.Drops > 0 {
 		t.Fatalf("the capture has missed %d packets", stats.Drops)
 	}
-	return sent, received
 }
 
 // between returns the packets from one address to another.
@@ -85,11 +96,11 @@ func between(packets [][]byte, from, to netip.Addr) [][]byte {
 func sourceOf(packet []byte) netip.Addr      { return netip.AddrFrom16([16]byte(packet[8:24])) }
 func destinationOf(packet []byte) netip.Addr { return netip.AddrFrom16([16]byte(packet[24:40])) }
 
-// countFragments returns how many of the packets are fragments.
-func countFragments(packets [][]byte) int {
+// countOf returns how many of the packets have that next header.
+func countOf(packets [][]byte, next uint8) int {
 	count := 0
 	for _, packet := range packets {
-		if packet[6] == wire.FragmentHeader {
+		if packet[6] == next {
 			count++
 		}
 	}
@@ -111,7 +122,7 @@ func checkPassed(t *testing.T, a, b *station, fragments int) {
 func checkPassedFrom(t *testing.T, from, to *station, sent, received [][]byte, fragments int) {
 	t.Helper()
 	sent, received = between(sent, from.addr(), to.addr()), between(received, from.addr(), to.addr())
-	if got := countFragments(received); got < fragments {
+	if got := countOf(received, wire.FragmentHeader); got < fragments {
 		t.Errorf("%d fragments passed from %v to %v: want at least %d", got, from.addr(), to.addr(), fragments)
 	}
 	checkSamePackets(t, from, to, sent, received)

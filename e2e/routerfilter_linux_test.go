@@ -130,7 +130,7 @@ func TestRouterCrossing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, received := a.wire.drain(t)
-	if got := countFragments(between(received, b.addr(), a.addr())); got > 0 {
+	if got := countOf(between(received, b.addr(), a.addr()), wire.FragmentHeader); got > 0 {
 		t.Errorf("%d fragments came from where nothing may begin", got)
 	}
 	r.checkDrops(t, b, map[stack.DropReason]uint64{stack.Denied: uint64(len(mixed))})

@@ -53,7 +53,8 @@ func (f *flood) send(from, to *station) {
 // and the router.
 func TestRouterFlood(t *testing.T) {
 	needTool(t, "ping")
-	r := startRouter(t, func(r *router) { r.config.Engine.Zone.High = 1 << 20 },
+	const budget = 1 << 20
+	r := startRouter(t, func(r *router) { r.config.Engine.Zone.High = budget },
 		stationConfig{subnet: 0xa, mtu: 1500}, stationConfig{subnet: 0xb, mtu: 1500}, stationConfig{subnet: 0xc, mtu: 1500})
 	a, b, c := r.stations[0], r.stations[1], r.stations[2]
 	startFlood(t, a, c)
@@ -71,7 +72,9 @@ func TestRouterFlood(t *testing.T) {
 	if _, received := c.wire.drain(t); len(between(received, a.addr(), c.addr())) > 0 {
 		t.Error("part of the flood has come through")
 	}
-	if got := r.Stats().Defrag; got.Bytes > 1<<20 {
-		t.Errorf("%d octets held: want at most %d", got.Bytes, 1<<20)
+	// What comes in is held before others are evicted.
+	const most = budget + 1<<16
+	if got := r.Stats().Defrag; got.Bytes > most {
+		t.Errorf("%d octets held: want at most %d", got.Bytes, most)
 	}
 }
