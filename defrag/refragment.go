@@ -3,6 +3,7 @@ package defrag
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 )
@@ -30,7 +31,8 @@ func Refragment(packet *buffer.Buffer, d *Datagram, emit func(fragment buffer.Bu
 		emit(packet.Clone())
 		return nil
 	}
-	s := splitter{payload: makeSource(packet, d.UnfragmentableLength)}
+	s := newSplitter(packet, d.UnfragmentableLength)
+	defer s.recycle()
 	if err := s.readHeaders(packet, d); err != nil {
 		return err
 	}
@@ -51,6 +53,23 @@ type splitter struct {
 	base    int
 	more    bool
 	payload viewSource
+}
+
+// splitters are used again, so that splitting costs no allocation.
+var splitters = sync.Pool{New: func() any { return new(splitter) }}
+
+// newSplitter returns a splitter of the payload that begins at position from of
+// packet, which is borrowed.
+func newSplitter(packet *buffer.Buffer, from int) *splitter {
+	s := splitters.Get().(*splitter)
+	s.payload = makeSource(packet, from)
+	return s
+}
+
+// recycle ends the splitter's use.
+func (s *splitter) recycle() {
+	*s = splitter{}
+	splitters.Put(s)
 }
 
 // readHeaders copies the headers before the payload out of packet, and puts the

@@ -23,7 +23,8 @@ func Split(packet *buffer.Buffer, size int, identification uint32, emit func(fra
 	}
 	if next != protoFragment {
 		length := int(packet.Size()) - unfragmentable
-		s := splitter{payload: makeSource(packet, unfragmentable)}
+		s := newSplitter(packet, unfragmentable)
+		defer s.recycle()
 		d := Datagram{UnfragmentableLength: unfragmentable, Identification: identification}
 		if err := s.readHeaders(packet, &d); err != nil {
 			return err
@@ -35,7 +36,8 @@ func Split(packet *buffer.Buffer, size int, identification uint32, emit func(fra
 	if length <= 0 {
 		return errNotSplit
 	}
-	s := splitter{payload: makeSource(packet, behind)}
+	s := newSplitter(packet, behind)
+	defer s.recycle()
 	s.headers = append(s.memory[:0], make([]byte, behind)...)
 	packet.ReadAt(s.headers, 0)
 	field := binary.BigEndian.Uint16(s.headers[unfragmentable+2:])

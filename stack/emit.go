@@ -51,8 +51,7 @@ var batches = sync.Pool{New: func() any {
 func (l *link) emit(t *transit, out *link) {
 	b := batches.Get().(*batch)
 	b.out = out
-	packet := t.buffer()
-	lowerHopLimit(&packet, t)
+	packet := t.onward()
 	if !t.fragmented() {
 		b.add(packet)
 	} else if err := defrag.Refragment(&packet, t.datagram, b.add); err != nil {
@@ -69,15 +68,28 @@ func (b *batch) release() {
 	batches.Put(b)
 }
 
-// lowerHopLimit gives packet, which shares its memory with the one received, a
-// fixed header of its own with the hop limit that it goes on with.
-func lowerHopLimit(packet *buffer.Buffer, t *transit) {
+// maxCopy is the size of packets up to which a copy costs less than sharing
+// the memory they came in, which would be pinned, too.
+const maxCopy = 256
+
+// onward returns the packet as it goes on, the caller's: with a fixed header of
+// its own, in which the hop limit is one less, and the rest shared with what
+// came, unless it is small.
+func (t *transit) onward() buffer.Buffer {
+	if t.size <= maxCopy {
+		v := buffer.NewViewSize(t.size)
+		t.copyOut(v.AsSlice())
+		v.AsSlice()[hopLimitOffset]--
+		return buffer.MakeWithView(v)
+	}
+	packet := t.buffer()
 	packet.TrimFront(header.IPv6MinimumSize)
 	fixed := buffer.NewView(header.IPv6MinimumSize)
 	fixed.Write(t.fixed[:])
 	fixed.AsSlice()[hopLimitOffset]--
 	// Prepend fails only where writing to a view does.
 	_ = packet.Prepend(fixed)
+	return packet
 }
 
 // push adds a packet, which it takes over, with room for a link header.

@@ -81,7 +81,7 @@ func BenchmarkForward(b *testing.B) {
 		for _, size := range []int{64, 1400} {
 			packet := between.Packet(wire.UDPProtocol, between.UDP(9, 7, wire.Payload(size-48)))
 			b.Run(fmt.Sprintf("%s/octets=%d", f.name, size), func(b *testing.B) {
-				forwardAll(b, f.start, nil, [][]byte{packet}, 1, nil)
+				workload{packets: [][]byte{packet}, warm: 100}.run(b, f.start)
 			})
 		}
 	}
@@ -93,12 +93,12 @@ func BenchmarkForwardFiltered(b *testing.B) {
 	const flows = 10_000
 	rules := []filter.Rule{{Protocol: filter.TCP, Action: filter.Deny}, {Action: filter.Allow}}
 	for _, size := range []int{64, 1400} {
-		packets := make([][]byte, flows)
-		for i := range packets {
-			packets[i] = between.Packet(wire.UDPProtocol, between.UDP(uint16(i), 7, wire.Payload(size-48)))
-		}
+		packet := between.Packet(wire.UDPProtocol, between.UDP(9, 7, wire.Payload(size-48)))
 		b.Run(fmt.Sprintf("v6stack/octets=%d/flows=%d", size, flows), func(b *testing.B) {
-			forwardAll(b, startRouter, rules, packets, 1, nil)
+			w := workload{packets: [][]byte{packet}, warm: flows, rules: rules, mark: func(packet []byte, i int) {
+				binary.BigEndian.PutUint16(packet[40:], uint16(i%flows))
+			}}
+			w.run(b, startRouter)
 		})
 	}
 }
@@ -111,32 +111,41 @@ func BenchmarkForwardFragments(b *testing.B) {
 	for _, fragment := range fragments {
 		plain = append(plain, between.Packet(wire.UDPProtocol, between.UDP(9, 7, wire.Payload(len(fragment)-48))))
 	}
-	b.Run("v6stack/plain=6", func(b *testing.B) { forwardAll(b, startRouter, nil, plain, 6, nil) })
+	b.Run("v6stack/plain=6", func(b *testing.B) {
+		workload{packets: plain, warm: 100}.run(b, startRouter)
+	})
 	b.Run("v6stack/fragments=6", func(b *testing.B) {
-		forwardAll(b, startRouter, nil, fragments, 6, func(packet []byte, i int) {
+		w := workload{packets: fragments, warm: 100, mark: func(packet []byte, i int) {
 			binary.BigEndian.PutUint32(packet[44:], uint32(i))
-		})
+		}}
+		w.run(b, startRouter)
 	})
 }
 
-// forwardAll has the packets come, round after round of so many a round of the
-// benchmark, and waits for nothing: forwarding is synchronous. mark, unless nil,
-// changes a packet before it comes in round i.
-func forwardAll(b *testing.B, start func(*testing.B, gstack.LinkEndpoint, gstack.LinkEndpoint, []filter.Rule), rules []filter.Rule, packets [][]byte, each int, mark func([]byte, int)) {
+// A workload is packets that come to a forwarder, all in each round of a
+// benchmark.
+type workload struct {
+	packets [][]byte
+	warm    int                        // rounds before time is taken
+	rules   []filter.Rule              // of a router
+	mark    func(packet []byte, i int) // unless nil, changes each packet of round i
+}
+
+// run runs the workload. It waits for nothing: forwarding is synchronous.
+func (w workload) run(b *testing.B, start func(*testing.B, gstack.LinkEndpoint, gstack.LinkEndpoint, []filter.Rule)) {
 	in, out := channel.New(1, 1500, ""), newSink()
-	start(b, in, out, rules)
+	start(b, in, out, w.rules)
 	round := func(i int) {
-		for j := range each {
-			packet := packets[(i*each+j)%len(packets)]
-			if mark != nil {
-				mark(packet, i)
+		for _, packet := range w.packets {
+			if w.mark != nil {
+				w.mark(packet, i)
 			}
 			pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{Payload: buffer.MakeWithData(packet)})
 			in.InjectInbound(header.IPv6ProtocolNumber, pkt)
 			pkt.DecRef()
 		}
 	}
-	for i := range len(packets) {
+	for i := range w.warm {
 		round(i)
 	}
 	out.packets.Store(0)
@@ -145,14 +154,14 @@ func forwardAll(b *testing.B, start func(*testing.B, gstack.LinkEndpoint, gstack
 	begin := time.Now()
 	b.ResetTimer()
 	for i := range b.N {
-		round(i)
+		round(w.warm + i)
 	}
 	b.StopTimer()
 	elapsed := time.Since(begin)
 	runtime.ReadMemStats(&after)
-	n := float64(b.N * each)
-	if float64(out.packets.Load()) != n {
-		b.Fatalf("%d packets forwarded, want %v", out.packets.Load(), n)
+	n := float64(b.N * len(w.packets))
+	if got := float64(out.packets.Load()); got != n {
+		b.Fatalf("%v packets forwarded, want %v", got, n)
 	}
 	b.ReportMetric(float64(elapsed.Nanoseconds())/n, "ns/packet")
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/n, "allocs/packet")

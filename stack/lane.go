@@ -23,7 +23,7 @@ type lane struct {
 
 // A routeTable holds the routes of one zone, and its addresses as routes of
 // full length.
-type routeTable = bart.Table[hop]
+type routeTable = bart.Fast[hop]
 
 // A hop is where a route leads.
 type hop struct {

@@ -22,20 +22,27 @@ type transit struct {
 // read reads the fixed header and reports whether there is a whole one.
 func (t *transit) read(pkt *gstack.PacketBuffer, d *defrag.Datagram) bool {
 	t.pkt, t.datagram = pkt, d
-	views, offset := pkt.AsViewList()
-	offset += pkt.HeaderSize()
-	n := 0
-	for v := views.Front(); v != nil && n < len(t.fixed); v = v.Next() {
+	n := t.copyOut(t.fixed[:])
+	t.size = header.IPv6MinimumSize + int(binary.BigEndian.Uint16(t.fixed[header.IPv6PayloadLenOffset:]))
+	return n == len(t.fixed) && t.fixed[0]>>4 == header.IPv6Version
+}
+
+// copyOut copies the start of the packet to dst, as much as there is, and
+// returns how much. It leaves the views as they are: gVisor's way to look at a
+// header copies the chunk it shares.
+func (t *transit) copyOut(dst []byte) (n int) {
+	views, offset := t.pkt.AsViewList()
+	offset += t.pkt.HeaderSize()
+	for v := views.Front(); v != nil && n < len(dst); v = v.Next() {
 		octets := v.AsSlice()
 		if offset >= len(octets) {
 			offset -= len(octets)
 			continue
 		}
-		n += copy(t.fixed[n:], octets[offset:])
+		n += copy(dst[n:], octets[offset:])
 		offset = 0
 	}
-	t.size = header.IPv6MinimumSize + int(binary.BigEndian.Uint16(t.fixed[header.IPv6PayloadLenOffset:]))
-	return n == len(t.fixed) && t.fixed[0]>>4 == header.IPv6Version
+	return n
 }
 
 // malformed reports whether the packet ends before its header says, or is a
