@@ -62,13 +62,14 @@ func mayBeError(packet *buffer.Buffer) bool {
 //
 //	destination             NIC                          from
 //	an address of ours                                   it
+//	another, in transit     any                          transit's answer
 //	another                 promiscuous, with addresses  the primary address
 //	another                 promiscuous or spoofing,     it
 //	                        without addresses
 //	another                 any other                    none
 //
 // A spoofing NIC says of every address that it is its own.
-func (c *cause) replySource(nic gstack.NetworkInterface) (source tcpip.Address, ok bool) {
+func (c *cause) replySource(nic gstack.NetworkInterface, transit transit) (source tcpip.Address, ok bool) {
 	if c.isError || !isHost(c.source) || !isHost(c.destination) || c.linkIsGroup() || !nic.Enabled() {
 		return tcpip.Address{}, false
 	}
@@ -77,8 +78,16 @@ func (c *cause) replySource(nic gstack.NetworkInterface) (source tcpip.Address, 
 		return tcpip.Address{}, false
 	}
 	source = c.destination
+	if nic.CheckLocalAddress(header.IPv6ProtocolNumber, c.destination) {
+		return source, source != c.source
+	}
+	if transit != nil {
+		if source, ok = transit(c.source, c.destination); ok {
+			return source, isHost(source) && source != c.source
+		}
+		source = c.destination
+	}
 	switch {
-	case nic.CheckLocalAddress(header.IPv6ProtocolNumber, c.destination):
 	case !nic.Promiscuous():
 		return tcpip.Address{}, false
 	case primary.Address.Unspecified():
@@ -87,6 +96,9 @@ func (c *cause) replySource(nic gstack.NetworkInterface) (source tcpip.Address, 
 	}
 	return source, source != c.source
 }
+
+// A transit is Options.Transit.
+type transit = func(source, destination tcpip.Address) (from tcpip.Address, ok bool)
 
 // sourceIsOurs reports whether the cause claims to come from ourselves.
 func (c *cause) sourceIsOurs(nic gstack.NetworkInterface, primary tcpip.Address) bool {

@@ -39,7 +39,9 @@
 // # What is not done
 //
 // IPv4 fragments stay fragments. Packets that gVisor sends, and packet sockets,
-// which see the link as it is, do not pass Filter. Nothing is refragmented.
+// which see the link as it is, do not pass Filter. Nothing is forwarded: a router
+// takes packets from [Options].Divert, has [Endpoint.SendError] send its own
+// errors, and splits datagrams again by defrag.Refragment.
 //
 // # Concurrency and life
 //

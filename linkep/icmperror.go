@@ -73,7 +73,7 @@ func (e *Endpoint) mayReply(drop *defrag.Drop) (c cause, source tcpip.Address, o
 	if len(c.linkHeader) == 0 && e.lower.Capabilities()&gstack.CapabilityResolutionRequired != 0 {
 		return c, tcpip.Address{}, false // no link address to send it to
 	}
-	source, ok = c.replySource(up.nic)
+	source, ok = c.replySource(up.nic, e.options.Transit)
 	return c, source, ok
 }
 

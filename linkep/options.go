@@ -47,6 +47,12 @@ type Options struct {
 	// included, and is nil for one that came whole. Both are borrowed for the
 	// call; of the packet, what holds for Filter does here.
 	Divert func(*gstack.PacketBuffer, *defrag.Datagram) bool
+	// Transit, unless nil, is asked about a fragment that reassembly owes an
+	// ICMPv6 error for and that is not for one of the NIC's addresses: whether
+	// it would have been forwarded, and from which of our addresses the error
+	// goes out, the destination's own if that is ours. Otherwise there is no
+	// error for it, unless the NIC is promiscuous.
+	Transit func(source, destination tcpip.Address) (from tcpip.Address, ok bool)
 	// OnDrop, unless nil, is told of each packet that the engine drops, after
 	// an ICMPv6 error went out. The argument is borrowed for the call.
 	OnDrop func(*defrag.Drop)

@@ -79,14 +79,18 @@ func (l *link) admit(lane *lane, t *transit, destination netip.Addr) (reason Dro
 		l.answer(lane, t, linkep.Error{Type: header.ICMPv6DstUnreachable, Code: beyondScope})
 		return BadSource, false
 	}
-	// RFC 3704 section 2.2, strict reverse path.
-	switch from, found := lane.table.Lookup(source); {
-	case found && from.kind == ours:
-		return SpoofedSource, false
-	case lane.checkSource && (!found || from.link != l):
+	if lane.isSpoofed(l, source) {
 		return SpoofedSource, false
 	}
 	return 0, true
+}
+
+// isSpoofed reports whether the source of a packet from l is ours, or, where
+// that matters, reached through another link (RFC 3704 section 2.2, strict
+// reverse path).
+func (lane *lane) isSpoofed(l *link, source netip.Addr) bool {
+	from, found := lane.table.Lookup(source)
+	return found && from.kind == ours || lane.checkSource && (!found || from.link != l)
 }
 
 // Codes of Destination Unreachable that gVisor has no names for (RFC 4443
@@ -164,6 +168,25 @@ func (l *link) answer(lane *lane, t *transit, owed linkep.Error) {
 	cause := t.cause()
 	l.endpoint.SendError(&cause, owed)
 	cause.Release()
+}
+
+// transitSource says whether a fragment that reassembly dropped would have been
+// forwarded, or gone up through another link's NIC, and what address of ours the
+// error for it is sent from.
+func (l *link) transitSource(source, destination tcpip.Address) (from tcpip.Address, ok bool) {
+	lane := l.lane.Load()
+	if lane == nil || !lane.forward {
+		return tcpip.Address{}, false
+	}
+	sender := netip.AddrFrom16(source.As16())
+	to, found := lane.table.Lookup(netip.AddrFrom16(destination.As16()))
+	if !found || sender.IsLinkLocalUnicast() || lane.isSpoofed(l, sender) {
+		return tcpip.Address{}, false
+	}
+	if to.kind == ours || lane.errorSource.Len() == 0 {
+		return destination, true
+	}
+	return lane.errorSource, true
 }
 
 // drop counts a dropped packet.

@@ -16,9 +16,39 @@
 // give net.Conn, net.Listener and net.PacketConn. Addresses are literals;
 // nothing here asks a name server.
 //
-// What is not done: packets are not forwarded from link to link, addresses are
-// usable at once, without Duplicate Address Detection, and router
-// advertisements are ignored.
+// # Router
+//
+// With [Config].Forward, IPv6 packets that are for somebody else go on to the
+// link that a route names, and packets for any address of the zone go up,
+// whichever link they come from. gVisor's forwarding stays off.
+//
+//	in the order of the steps                         else
+//	destination may be forwarded to                   up, or dropped
+//	packet is whole, source may be forwarded          dropped
+//	source is not ours, and belongs on the link       dropped
+//	a route, on this zone's way                       1/0, or 1/3
+//	the rules allow it; none: it stays in the zone    dropped, or 1/1
+//	hop limit above 1                                 3/0
+//	no fragment larger than the link's MTU            2/0 with the MTU
+//	the link takes it                                 dropped
+//
+// Numbers are types and codes of the ICMPv6 errors that are sent down the link
+// the packet came from. A datagram that came in fragments is judged whole and
+// goes on in the fragments it came in, hop limit apart; errors quote the first of
+// them. Every drop is counted by its [DropReason]. Zones may use the same
+// addresses: a packet leaves its zone only by a [Route] to a link of another and
+// where a rule allows it. Rules are those of package filter.
+//
+// What we send ourselves is split to the MTU of the path for ten minutes after a
+// Packet Too Big said so (RFC 8201); one below 1,280 is dropped.
+//
+// [Stack.Reload] changes links, addresses, routes, rules and the zones' budgets
+// while packets flow.
+//
+// What is not done: IPv4 is not forwarded, nor multicast, nor are there
+// Redirects; segments that a link has merged are not split. Addresses are usable
+// at once, without Duplicate Address Detection, and router advertisements are
+// ignored.
 //
 // The package has no globals, starts no goroutine of its own that outlives
 // [Stack.Close], and logs only through the logger it is given.

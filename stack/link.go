@@ -54,6 +54,7 @@ func (s *Stack) newLink(cfg *LinkConfig, zone *Zone) (*link, error) {
 		NoICMPErrors: cfg.NoICMPErrors,
 		Filter:       cfg.Filter,
 		Divert:       l.divert,
+		Transit:      l.transitSource,
 		OnDatagram:   cfg.OnDatagram,
 		OnDrop:       cfg.OnDrop,
 		Stack:        zone.netstack,

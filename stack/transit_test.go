@@ -333,3 +333,35 @@ func TestLoop(t *testing.T) {
 	}
 	r.wantSilence("the loop")
 }
+
+// R33: reassembly owes its errors for datagrams on their way to others, too,
+// and for those to an address of ours on another link; not for what would not
+// be forwarded.
+func TestReassemblyErrors(t *testing.T) {
+	for _, test := range []struct {
+		name, source, destination string
+		from                      netip.Addr // invalid: no error
+	}{
+		{"forwarded", hostA.String(), hostB.String(), routerA.Addr()},
+		{"ours", hostA.String(), routerA.Addr().String(), routerA.Addr()},
+		{"ours, another link's", hostA.String(), routerB.Addr().String(), routerB.Addr()},
+		{"no route", hostA.String(), "2001:db8:99::1", netip.Addr{}},
+		{"spoofed", hostB.String(), farHost.String(), netip.Addr{}},
+		{"our source", routerB.Addr().String(), farHost.String(), netip.Addr{}},
+		{"link-local", "fe80::1", hostB.String(), netip.Addr{}},
+		{"multicast", hostA.String(), "ff0e::1", netip.Addr{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clock := faketime.NewManualClock()
+			r := newRouter(t, 1500, 1500, func(cfg *stack.Config) { cfg.Clock = clock })
+			h := wire.Header{Source: netip.MustParseAddr(test.source), Destination: netip.MustParseAddr(test.destination)}
+			first := h.Split(1, wire.UDPProtocol, h.UDP(9, 7, wire.Payload(2000)), 1024)[0]
+			inject(r.a, first)
+			clock.Advance(70 * time.Second)
+			if test.from.IsValid() {
+				wantError(t, r.a, test.from, 3, 1, 0, first)
+			}
+			r.wantSilence(test.name)
+		})
+	}
+}
