@@ -7,7 +7,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
 # report the end as a failure.
 FUZZ_EXECUTIONS ?= 20000
 
-.PHONY: help check format vet staticcheck tidy test fuzz cross bench
+.PHONY: help check format vet staticcheck tidy test fuzz cross bench bench-router
 
 help:
 	@echo 'check        all of the following, as CI runs them'
@@ -19,6 +19,7 @@ help:
 	@echo 'fuzz         every fuzz target, FUZZ_EXECUTIONS times'
 	@echo 'cross        build for every platform'
 	@echo 'bench        the tables of docs/BENCHMARKS.md'
+	@echo 'bench-router forwarding in memory beside gVisor, and its ratios'
 
 check: format vet staticcheck tidy cross test fuzz
 
@@ -49,3 +50,6 @@ cross:
 
 bench:
 	GO='$(GO)' sh scripts/bench.sh
+
+bench-router:
+	@GO='$(GO)' sh scripts/bench-router.sh
