@@ -73,7 +73,7 @@ packets, never fragments.`,
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemoCommand(), newRunCommand(), newCheckCommand(), newDefragCommand(), newVersionCommand())
+	root.AddCommand(newDemoCommand(), newRunCommand(), newCheckCommand(), newStatusCommand(), newDefragCommand(), newVersionCommand())
 	refuseUnknownTopics(root)
 	return root
 }

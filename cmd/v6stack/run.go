@@ -35,6 +35,7 @@ type runFlags struct {
 	noICMPErrors          bool
 	pcap                  string
 	file                  string
+	observe               observeFlags
 }
 
 // fileFlag is the flag that takes the place of those about one link.
@@ -56,6 +57,9 @@ zones and a packet filter; SIGHUP has it read the file again. A file that has
 anything wrong changes nothing. A device that disappears is opened again, once a
 second, until that succeeds; the other links go on.
 
+What goes on is shown by "v6stack status", which asks over a unix socket that
+only the same user may connect to, and by --metrics, for Prometheus.
+
 --pcap writes a pcapng file of two interfaces: "wire" is the link as it is, in
 both directions; "reassembled" is what the stack is handed, datagrams whole.
 Packets that the file is too slow for are left out, and counted in the file.`,
@@ -74,6 +78,7 @@ Packets that the file is too slow for are left out, and counted in the file.`,
 		Args: cobra.NoArgs,
 	}
 	flags.register(cmd.Flags())
+	flags.observe.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
@@ -116,7 +121,7 @@ func runFile(ctx context.Context, flags *runFlags, cmd *cobra.Command) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
-	return runRouter(ctx, flags.file, jack.OpenTUN, reload, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	return runRouter(ctx, flags.file, jack.OpenTUN, reload, &flags.observe, cmd.OutOrStdout(), cmd.ErrOrStderr())
 }
 
 // linkFlagsOf returns the flags about one link that were given, with their
@@ -189,6 +194,11 @@ func runOn(ctx context.Context, endpoint gstack.LinkEndpoint, flags *runFlags, c
 		return usagef("--addr: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	observation, err := flags.observe.start(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, observation.close()) }()
 	if flags.echo.value != 0 {
 		service, err := serveEcho(s, flags.addrs, flags.echo.value)
 		if err != nil {

@@ -35,14 +35,19 @@ type routerLink struct {
 }
 
 // runRouter runs a router until ctx is done. Each value of reload has it read
-// its file again. Devices are opened by open; ready goes to stdout, what
-// happens on the way to stderr.
-func runRouter(ctx context.Context, file string, open jack.Opener, reload <-chan os.Signal, stdout, stderr io.Writer) (err error) {
+// its file again. Devices are opened by open, and observe says who may look on;
+// ready goes to stdout, what happens on the way to stderr.
+func runRouter(ctx context.Context, file string, open jack.Opener, reload <-chan os.Signal, observe *observeFlags, stdout, stderr io.Writer) (err error) {
 	r, err := newRouter(file, open, log.New(stderr, "v6stack run: ", 0))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	observation, err := observe.start(r.stack)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, observation.close()) }()
 	if _, err := fmt.Fprintln(stdout, "ready"); err != nil {
 		return err
 	}
