@@ -10,12 +10,10 @@ up | down) ;;
 	exit 2
 	;;
 esac
-for need in ip; do
-	if ! command -v "$need" >/dev/null; then
-		echo "$0: $need is missing: install iproute2" >&2
-		exit 1
-	fi
-done
+if ! command -v ip >/dev/null; then
+	echo "$0: ip is missing: install iproute2" >&2
+	exit 1
+fi
 if [ "$(id -u)" -ne 0 ]; then
 	echo "$0: must run as root: sudo $0 ${1:-up}" >&2
 	exit 1
@@ -44,7 +42,7 @@ hosta and hostb are there. The router makes their interfaces and addresses:
 
 Once it says "ready", in another terminal:
 
-  # Pings of one packet, and of 44 fragments each way.
+  # Pings of one packet, and of 42 fragments each way.
   sudo ip netns exec hosta ping -c 3 2001:db8:b::1
   sudo ip netns exec hosta ping -c 3 -s 60000 2001:db8:b::1
 

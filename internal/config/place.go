@@ -49,53 +49,49 @@ func walk(text []byte) *walker {
 	return w
 }
 
-// header notes the header of a table and returns the table's path.
+// header notes the header of a table and returns the table's path; of a table
+// that the schema does not have, a part of it.
 func (w *walker) header(e *unstable.Node) (path string) {
 	array := e.Kind == unstable.ArrayTable
 	for it := e.Key(); it.Next(); {
+		parent, at := path, w.place(it.Node().Raw)
 		path = join(path, it.Node())
+		k, known := schema.at(path)
+		switch {
+		case !known:
+			w.unknown(parent, path, at)
+			return path
+		case it.IsLast() && (!k.table || k.array != array):
+			w.misshapen = true
+			w.alien = append(w.alien, Problem{at.line, at.column, fmt.Sprintf("%s: want %s", keyName(path), k.want)})
+		}
 		if it.IsLast() && array {
 			w.counts[path]++
 		}
-		at := w.place(it.Node().Raw)
-		if w.check(path, at, it.IsLast(), array) && it.IsLast() {
-			w.places[path] = at
-		}
 		if n := w.counts[path]; n > 0 {
 			path = element(path, n-1)
-			if it.IsLast() {
-				w.places[path] = at
-			}
+		}
+		if it.IsLast() {
+			w.places[path] = at
 		}
 	}
 	return path
 }
 
-// check notes a header's key that the schema does not have so, and reports
-// whether it has.
-func (w *walker) check(path string, at place, last, array bool) bool {
-	k, known := schema.at(path)
-	switch {
-	case !known:
-		w.unknown(path, at)
-	case last && (!k.table || k.array != array):
-		w.misshapen = true
-		w.alien = append(w.alien, Problem{at.line, at.column, fmt.Sprintf("%s: want %s", keyName(path), k.want)})
-	default:
-		return true
-	}
-	return false
-}
-
-// keyValue notes a key of a table and its value.
+// keyValue notes a key of a table and its value. Keys of a table that the
+// schema does not have are not worth a word of their own.
 func (w *walker) keyValue(table string, e *unstable.Node) {
+	if _, known := schema.at(table); !known {
+		return
+	}
 	path := table
 	var last unstable.Range
 	for it := e.Key(); it.Next(); {
+		parent := path
 		path = join(path, it.Node())
 		last = it.Node().Raw
 		if _, known := schema.at(path); !known {
-			w.unknown(path, w.place(last))
+			w.unknown(parent, path, w.place(last))
 			return
 		}
 	}
@@ -126,15 +122,11 @@ func (w *walker) value(path string, at place, value *unstable.Node) {
 	}
 }
 
-// unknown notes a key that the schema does not have.
-func (w *walker) unknown(path string, at place) {
-	table, name := "", path
-	if i := strings.LastIndexByte(path, '.'); i >= 0 && !strings.HasSuffix(path, `"`) {
-		table, name = path[:i], path[i+1:]
-	}
-	message := fmt.Sprintf("unknown key %s", name)
-	if k, _ := schema.at(table); len(k.keys) > 0 {
-		message += fmt.Sprintf(" in %s: want one of %s", tableName(table), strings.Join(k.keys, ", "))
+// unknown notes a key, below parent, that the schema does not have.
+func (w *walker) unknown(parent, path string, at place) {
+	message := "unknown key " + strings.TrimPrefix(strings.TrimPrefix(path, parent), ".")
+	if k, _ := schema.at(parent); len(k.keys) > 0 {
+		message += fmt.Sprintf(" in %s: want one of %s", tableName(parent), strings.Join(k.keys, ", "))
 	}
 	w.alien = append(w.alien, Problem{at.line, at.column, message})
 }

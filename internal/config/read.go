@@ -51,7 +51,7 @@ func (b *builder) addWrong(w *walker, wrong *toml.DecodeError) {
 	line, column := wrong.Position()
 	at := place{line: line, column: column}
 	for _, problem := range w.alien {
-		if problem.Line == line && problem.Column == column {
+		if problem.Line == line && (problem.Column == column || w.misshapen) {
 			b.problems = append(b.problems, problem)
 			return
 		}
