@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -121,7 +122,15 @@ func runFile(ctx context.Context, flags *runFlags, cmd *cobra.Command) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
-	return runRouter(ctx, flags.file, jack.OpenTUN, reload, &flags.observe, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	r := &router{
+		file:    flags.file,
+		open:    jack.OpenTUN,
+		reloads: reload,
+		observe: &flags.observe,
+		stdout:  cmd.OutOrStdout(),
+		notices: log.New(cmd.ErrOrStderr(), cmd.CommandPath()+": ", 0),
+	}
+	return r.run(ctx)
 }
 
 // linkFlagsOf returns the flags about one link that were given, with their

@@ -20,11 +20,15 @@ import (
 // devices that it describes. Its methods are called by one goroutine.
 type router struct {
 	file    string
-	open    jack.Opener
-	notices *log.Logger
-	config  *config.Config // as it is running
-	links   map[string]*routerLink
-	stack   *stack.Stack
+	open    jack.Opener      // of devices
+	reloads <-chan os.Signal // each has the file read again
+	observe *observeFlags    // who may look on
+	stdout  io.Writer        // is told when packets flow
+	notices *log.Logger      // is told what happens on the way
+
+	config *config.Config // as it is running
+	links  map[string]*routerLink
+	stack  *stack.Stack
 }
 
 // A routerLink is a link of a router: a device that may be exchanged, and the
@@ -34,53 +38,51 @@ type routerLink struct {
 	endpoint gstack.LinkEndpoint
 }
 
-// runRouter runs a router until ctx is done. Each value of reload has it read
-// its file again. Devices are opened by open, and observe says who may look on;
-// ready goes to stdout, what happens on the way to stderr.
-func runRouter(ctx context.Context, file string, open jack.Opener, reload <-chan os.Signal, observe *observeFlags, stdout, stderr io.Writer) (err error) {
-	r, err := newRouter(file, open, log.New(stderr, "v6stack run: ", 0))
-	if err != nil {
-		return err
+// run runs the router until ctx is done.
+func (r *router) run(ctx context.Context) (err error) {
+	if err := r.start(); err != nil {
+		return errors.Join(err, r.close())
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	observation, err := observe.start(r.stack)
+	observation, err := r.observe.start(r.stack)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, observation.close()) }()
-	if _, err := fmt.Fprintln(stdout, "ready"); err != nil {
+	if _, err := fmt.Fprintln(r.stdout, "ready"); err != nil {
 		return err
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-reload:
+		case <-r.reloads:
 			r.reload()
 		}
 	}
 }
 
-// newRouter returns a router that is running. If that fails, nothing is left.
-func newRouter(file string, open jack.Opener, notices *log.Logger) (*router, error) {
-	cfg, err := loadConfig(file)
+// start reads the file, opens the devices and makes the stack. After an error
+// some of them may be there, for close.
+func (r *router) start() error {
+	cfg, err := loadConfig(r.file)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r := &router{file: file, open: open, notices: notices, config: cfg, links: make(map[string]*routerLink)}
+	r.config, r.links = cfg, make(map[string]*routerLink)
 	for i := range cfg.TUNs {
 		link, err := r.openLink(cfg.TUNs[i])
 		if err != nil {
-			return nil, errors.Join(err, r.close())
+			return err
 		}
 		r.links[cfg.TUNs[i].Name] = link
 		cfg.Stack.Links[i].Endpoint = link.endpoint
 	}
 	r.stack, err = stack.New(cfg.Stack)
 	if err != nil {
-		return nil, errors.Join(usagef("%s: %w", file, err), r.close())
+		return usagef("%s: %w", r.file, err)
 	}
-	return r, nil
+	return nil
 }
 
 // loadConfig reads a file for this machine: its network namespaces are there.
