@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/faketime"
+
 	"github.com/v6stack/v6stack/defrag"
 	"github.com/v6stack/v6stack/internal/wire"
 )
@@ -270,5 +273,40 @@ func TestTimeoutLinkHeader(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A tally is a handler that counts.
+type tally struct{ drops int }
+
+func (c *tally) HandleDrop(*defrag.Drop) { c.drops++ }
+
+// The handler of the first fragment is told of all; while it is not there,
+// that of the first to arrive which has one.
+func TestTimeoutHandler(t *testing.T) {
+	var a, b, c tally
+	for _, s := range []struct {
+		name     string
+		handlers []defrag.Handler // of pieces
+		pieces   []string
+		told     *tally
+	}{
+		{"first", []defrag.Handler{&a, &b, &c}, []string{"16-32+", "0-16+", "32-48+"}, &b},
+		{"no first", []defrag.Handler{&a, &b, &c}, []string{"16-32+", "32-48+", "48-64+"}, &a},
+		{"none at first", []defrag.Handler{nil, &b, &c}, []string{"16-32+", "32-48+", "48-64+"}, &b},
+	} {
+		clock := faketime.NewManualClock()
+		e := newEngine(t, defrag.Config{Clock: clock})
+		a, b, c = tally{}, tally{}, tally{}
+		for i, p := range s.pieces {
+			buf := buffer.MakeWithData(piece(t, 1, p))
+			if v := e.Gather(&buf, &defrag.Metadata{Handler: s.handlers[i]}, nil); v != defrag.Held {
+				t.Fatal(v)
+			}
+		}
+		clock.Advance(defrag.DefaultTimeout)
+		if s.told.drops != 3 || a.drops+b.drops+c.drops != 3 {
+			t.Errorf("%s: told %d, %d, %d times", s.name, a.drops, b.drops, c.drops)
+		}
 	}
 }
