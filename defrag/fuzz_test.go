@@ -43,7 +43,6 @@ var (
 	draftKinds   = [...]uint8{wire.UDPProtocol, wire.UDPProtocol, wire.TCP, wire.NoNextHeader, wire.ICMPv6, wire.FragmentHeader, wire.HopByHop, wire.DestinationOptions}
 	draftChunks  = [...]int{0, 2048, 65536, 0}
 	draftPieces  = [...]int{0, 48, 17, 1}
-	draftTails   = [...]string{"fd00::1:", "fe80::1:", "ff02::", "2001:db8::"}
 )
 
 // meta returns what comes with the fragment.
