@@ -66,7 +66,9 @@ func (t *table) insert(q *queue, now tcpip.MonotonicTime, timeout time.Duration)
 		line = &timeline{timeout: timeout}
 		t.lines[timeout] = line
 	}
-	q.deadline = now.Add(timeout)
+	if q.deadline = now.Add(timeout); q.deadline.Before(now) {
+		q.deadline = tcpip.MonotonicTimeInfinite() // Past the end of time.
+	}
 	line.append(q)
 }
 

@@ -3,6 +3,7 @@ package defrag_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -308,5 +309,24 @@ func TestTimeoutHandler(t *testing.T) {
 		if s.told.drops != 3 || a.drops+b.drops+c.drops != 3 {
 			t.Errorf("%s: told %d, %d, %d times", s.name, a.drops, b.drops, c.drops)
 		}
+	}
+}
+
+// A timeout past the end of time never comes.
+func TestLongestTimeout(t *testing.T) {
+	clock := faketime.NewManualClock()
+	clock.Advance(time.Hour)
+	e, err := defrag.New(defrag.Config{Clock: clock, Zone: defrag.ZoneConfig{Timeout: math.MaxInt64}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	packet := buffer.MakeWithData(peers.Split(1, wire.UDPProtocol, wire.Payload(64), 32)[0])
+	if v := e.Gather(&packet, &defrag.Metadata{}, nil); v != defrag.Held {
+		t.Fatal(v)
+	}
+	clock.Advance(10000 * time.Hour)
+	if s := e.Stats(); s.Total.Queues != 1 {
+		t.Errorf("%d queues are left, want 1", s.Total.Queues)
 	}
 }
