@@ -73,7 +73,7 @@ func nextVictim(left []candidate, of func(*candidate) uint64, id uint64, floor i
 func TestVictims(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	var v victims
-	for round := range 1500 {
+	for round := range 500 {
 		v.candidates = v.candidates[:0]
 		n := 1 + random.IntN(25)
 		for range n {
