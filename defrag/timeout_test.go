@@ -312,21 +312,29 @@ func TestTimeoutHandler(t *testing.T) {
 	}
 }
 
-// A timeout past the end of time never comes.
+// A timeout past the end of time never comes, whatever times out beside it.
 func TestLongestTimeout(t *testing.T) {
 	clock := faketime.NewManualClock()
 	clock.Advance(time.Hour)
-	e, err := defrag.New(defrag.Config{Clock: clock, Zone: defrag.ZoneConfig{Timeout: math.MaxInt64}})
+	e, err := defrag.New(defrag.Config{Clock: clock, Zone: defrag.ZoneConfig{Timeout: time.Second}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	packet := buffer.MakeWithData(peers.Split(1, wire.UDPProtocol, wire.Payload(64), 32)[0])
-	if v := e.Gather(&packet, &defrag.Metadata{}, nil); v != defrag.Held {
-		t.Fatal(v)
+	if err := e.SetZone(1, defrag.ZoneConfig{Timeout: math.MaxInt64}); err != nil {
+		t.Fatal(err)
+	}
+	const each = 1000 // enough for every shard to have one
+	for zone := range defrag.Zone(2) {
+		for id := range uint32(each) {
+			packet := buffer.MakeWithData(peers.Split(id, wire.UDPProtocol, wire.Payload(64), 32)[0])
+			if v := e.Gather(&packet, &defrag.Metadata{Zone: zone}, nil); v != defrag.Held {
+				t.Fatal(v)
+			}
+		}
 	}
 	clock.Advance(10000 * time.Hour)
-	if s := e.Stats(); s.Total.Queues != 1 {
-		t.Errorf("%d queues are left, want 1", s.Total.Queues)
+	if s := e.Stats(); s.Zones[0].Queues != 0 || s.Zones[1].Queues != each {
+		t.Errorf("%d and %d queues are left, want 0 and %d", s.Zones[0].Queues, s.Zones[1].Queues, each)
 	}
 }
