@@ -308,7 +308,7 @@ func TestEngineAgainstNaive(t *testing.T) {
 	random := rand.New(rand.NewPCG(8200, 5722))
 	pick := func(from ...byte) byte { return from[random.IntN(len(from))] }
 	octet := func() byte { return byte(random.Uint32()) }
-	for range 60 {
+	for range 40 {
 		s := script{octet(), octet()}
 		for range 60 {
 			op := pick(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 10, 14, pick(0, 0, 11, 12, 13))

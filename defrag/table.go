@@ -66,9 +66,7 @@ func (t *table) insert(q *queue, now tcpip.MonotonicTime, timeout time.Duration)
 		line = &timeline{timeout: timeout}
 		t.lines[timeout] = line
 	}
-	if q.deadline = now.Add(timeout); q.deadline.Before(now) {
-		q.deadline = tcpip.MonotonicTimeInfinite() // Past the end of time.
-	}
+	q.deadline = now.Add(timeout) // The sum does not overflow.
 	line.append(q)
 }
 
