@@ -37,6 +37,7 @@ tidy:
 
 test:
 	$(GO) test -race -shuffle=on ./...
+	$(GO) test -run Alloc ./... # The race detector allocates, too.
 
 fuzz:
 	GO='$(GO)' sh scripts/fuzz.sh $(FUZZ_EXECUTIONS)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -118,6 +119,9 @@ func addTo(t *testing.T, a *assembly, packet []byte, capacity int) {
 	a.add(&p, &b, &Metadata{})
 }
 
+// held reports whether f holds anything.
+func held(f fragment) bool { return f.packet.Size() > 0 || f.length > 0 }
+
 // Whatever the order of 8,191 pieces, the flat view grows a few times only,
 // and all that is copied for it is less than twice the payload.
 func TestFlatViewGrowsFewTimes(t *testing.T) {
@@ -149,6 +153,9 @@ func TestFlatViewGrowsFewTimes(t *testing.T) {
 					seen[j] = true
 					addTo(t, &a, packets[j], capacity)
 					if a.flat != flat {
+						if a.list.slab != nil && slices.ContainsFunc(a.list.slab.items[a.list.n:], held) {
+							t.Fatalf("%d pieces: one that was moved is still referred to", i+1)
+						}
 						grown++
 						if flat != nil {
 							copied += flat.Size()

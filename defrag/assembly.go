@@ -164,11 +164,7 @@ func (a *assembly) outcome(p *packet) Verdict {
 	if a.tooLong(p) {
 		return DatagramTooLong
 	}
-	first := a.firstECN
-	if p.offset == 0 {
-		first = p.ecn
-	}
-	if _, ok := a.marks.add(p.ecn).merge(first); !ok {
+	if _, ok := a.marks.add(p.ecn).merge(0); !ok {
 		return ECNMismatch
 	}
 	return Held

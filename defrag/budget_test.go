@@ -139,7 +139,7 @@ func TestConfigurationWhilePacketsFlow(t *testing.T) {
 				t.Error(err)
 			}
 			switch i % 40 {
-			case 0:
+			case 0, 5, 15, 25, 35:
 				c.engine.RemoveZone(zone)
 			case 10:
 				c.engine.FlushLink(0)
@@ -172,8 +172,47 @@ func TestConfigurationWhilePacketsFlow(t *testing.T) {
 	sending.Wait()
 	close(stop)
 	changing.Wait()
+	if err := c.engine.Audit(); err != nil {
+		t.Error(err)
+	}
 	if c.engine.Stats().Total.Datagrams == 0 {
 		t.Error("no datagram came through")
+	}
+}
+
+// TestRemovalWhilePacketsFlow: a zone that is removed while packets come to it
+// leaves no queue behind that no zone answers for.
+func TestRemovalWhilePacketsFlow(t *testing.T) {
+	const senders, fragments = 3, 3000
+	c := newCrowd(t, defrag.Config{})
+	stop := make(chan struct{})
+	var removing, sending sync.WaitGroup
+	removing.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				c.engine.RemoveZone(0)
+			}
+		}
+	})
+	for g := range senders {
+		sending.Go(func() {
+			for i := range uint32(fragments) {
+				c.send(host{uint32(g), 0}, 0, segment{i, 0, 8, true}, 0)
+			}
+		})
+	}
+	sending.Wait()
+	close(stop)
+	removing.Wait()
+	if err := c.engine.Audit(); err != nil {
+		t.Error(err)
+	}
+	c.engine.RemoveZone(0)
+	if flushed := c.lost(defrag.Flushed); flushed != senders*fragments {
+		t.Errorf("%d fragments were flushed, want %d", flushed, senders*fragments)
 	}
 }
 

@@ -107,6 +107,7 @@ var collections = []collection{
 	{"R14 unaligned", "0-16+ 24-40+", "16-23+", verdicts{defrag.Unaligned, defrag.Unaligned, defrag.Passed}, "16-24+ 40-42"},
 	{"R14 unaligned first", "24-40+", "0-23+", verdicts{defrag.Unaligned, defrag.Unaligned, defrag.Passed}, "0-24+ 40-42"},
 	{"R14 before R20", "0-16+ 16-24+", "8-23+", verdicts{defrag.Unaligned, defrag.Unaligned, defrag.Passed}, "24-25"},
+	{"R14 before R22", "0-16+ 24-32", "32-41+", verdicts{defrag.Unaligned, defrag.Unaligned, defrag.Passed}, "16-24+"},
 	{"R15 past the maximum", "0-16+", "65528-65536", alike(defrag.PastMaximum, defrag.PastMaximum), "16-24"},
 	{"R17 empty", "0-16+ 24-40+", "16-16+", alike(defrag.EmptyFragment, defrag.EmptyFragment), "16-24+ 40-42"},
 	{"R17 empty last", "0-16+ 24-40+", "40-40", alike(defrag.EmptyFragment, defrag.EmptyFragment), "16-24+ 40-42"},

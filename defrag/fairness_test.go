@@ -98,7 +98,7 @@ func TestFloodedZone(t *testing.T) {
 						arrived++
 					}
 					for j := range floods {
-						floods[j].send(c, 1<<18)
+						floods[j].send(c, 1<<17)
 					}
 				}
 			}

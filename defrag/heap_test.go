@@ -85,7 +85,7 @@ func TestTruesizeOfQueues(t *testing.T) {
 // TestDatagramsInSocketQueue: what delivered datagrams pin is at most four
 // times their length and a constant.
 func TestDatagramsInSocketQueue(t *testing.T) {
-	const kept, constant = 20, 4096 + 2048 // the engine's, and structures
+	const kept, constant = 10, 4096 + 2048 // the engine's, and structures
 	for name, d := range map[string]struct{ size, length, chunk int }{
 		"tiny in 64":                {64_000, 8, 64},
 		"tiny in 2 KiB":             {64_000, 8, 2048},

@@ -167,3 +167,24 @@ func TestHoldCopiesTinyFirst(t *testing.T) {
 		}
 	}
 }
+
+// Tiny payload is copied right wherever its views begin and end.
+func TestDeliverCopiesAcrossViews(t *testing.T) {
+	udp := peers.UDP(1, 2, wire.Payload(2000))
+	want := peers.Packet(wire.UDPProtocol, udp)
+	for name, order := range arrangements {
+		for _, views := range [][]int{{50}, {48, 51}, {49, 50, 51, 52, 53, 54, 55, 56, 57}, {10, 20, 48, 48, 60}} {
+			r := newRig(t, defrag.ZoneConfig{})
+			packets := peers.Split(1, wire.UDPProtocol, udp, 24)
+			var last fate
+			for _, i := range order(len(packets)) {
+				b := viewsOf(packets[i], views...)
+				last = r.gatherBuffer(&b, packets[i], defrag.Metadata{})
+				b.Release()
+			}
+			if !bytes.Equal(last.packet, want) {
+				t.Errorf("R25 %s, views end at %v: %v, wrong datagram", name, views, last.verdict)
+			}
+		}
+	}
+}

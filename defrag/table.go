@@ -66,7 +66,7 @@ func (t *table) insert(q *queue, now tcpip.MonotonicTime, timeout time.Duration)
 		line = &timeline{timeout: timeout}
 		t.lines[timeout] = line
 	}
-	q.deadline = now.Add(timeout)
+	q.deadline = now.Add(timeout) // The sum does not overflow.
 	line.append(q)
 }
 

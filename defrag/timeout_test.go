@@ -3,8 +3,12 @@ package defrag_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"testing"
 	"time"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/faketime"
 
 	"github.com/v6stack/v6stack/defrag"
 	"github.com/v6stack/v6stack/internal/wire"
@@ -270,5 +274,67 @@ func TestTimeoutLinkHeader(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A tally is a handler that counts.
+type tally struct{ drops int }
+
+func (c *tally) HandleDrop(*defrag.Drop) { c.drops++ }
+
+// The handler of the first fragment is told of all; while it is not there,
+// that of the first to arrive which has one.
+func TestTimeoutHandler(t *testing.T) {
+	var a, b, c tally
+	for _, s := range []struct {
+		name     string
+		handlers []defrag.Handler // of pieces
+		pieces   []string
+		told     *tally
+	}{
+		{"first", []defrag.Handler{&a, &b, &c}, []string{"16-32+", "0-16+", "32-48+"}, &b},
+		{"no first", []defrag.Handler{&a, &b, &c}, []string{"16-32+", "32-48+", "48-64+"}, &a},
+		{"none at first", []defrag.Handler{nil, &b, &c}, []string{"16-32+", "32-48+", "48-64+"}, &b},
+	} {
+		clock := faketime.NewManualClock()
+		e := newEngine(t, defrag.Config{Clock: clock})
+		a, b, c = tally{}, tally{}, tally{}
+		for i, p := range s.pieces {
+			buf := buffer.MakeWithData(piece(t, 1, p))
+			if v := e.Gather(&buf, &defrag.Metadata{Handler: s.handlers[i]}, nil); v != defrag.Held {
+				t.Fatal(v)
+			}
+		}
+		clock.Advance(defrag.DefaultTimeout)
+		if s.told.drops != 3 || a.drops+b.drops+c.drops != 3 {
+			t.Errorf("%s: told %d, %d, %d times", s.name, a.drops, b.drops, c.drops)
+		}
+	}
+}
+
+// A timeout past the end of time never comes, whatever times out beside it.
+func TestLongestTimeout(t *testing.T) {
+	clock := faketime.NewManualClock()
+	clock.Advance(time.Hour)
+	e, err := defrag.New(defrag.Config{Clock: clock, Zone: defrag.ZoneConfig{Timeout: time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.SetZone(1, defrag.ZoneConfig{Timeout: math.MaxInt64}); err != nil {
+		t.Fatal(err)
+	}
+	const each = 1000 // enough for every shard to have one
+	for zone := range defrag.Zone(2) {
+		for id := range uint32(each) {
+			packet := buffer.MakeWithData(peers.Split(id, wire.UDPProtocol, wire.Payload(64), 32)[0])
+			if v := e.Gather(&packet, &defrag.Metadata{Zone: zone}, nil); v != defrag.Held {
+				t.Fatal(v)
+			}
+		}
+	}
+	clock.Advance(10000 * time.Hour)
+	if s := e.Stats(); s.Zones[0].Queues != 0 || s.Zones[1].Queues != each {
+		t.Errorf("%d and %d queues are left, want 0 and %d", s.Zones[0].Queues, s.Zones[1].Queues, each)
 	}
 }

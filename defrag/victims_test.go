@@ -5,6 +5,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+
+	"github.com/v6stack/v6stack/internal/wire"
 )
 
 // candidateOf returns a queue of that source.
@@ -69,7 +73,7 @@ func nextVictim(left []candidate, of func(*candidate) uint64, id uint64, floor i
 func TestVictims(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	var v victims
-	for round := range 1500 {
+	for round := range 500 {
 		v.candidates = v.candidates[:0]
 		n := 1 + random.IntN(25)
 		for range n {
@@ -140,4 +144,38 @@ func TestVictimsAreFixed(t *testing.T) {
 			t.Fatal("not the hundred highest hashes")
 		}
 	}
+}
+
+// A victim that is gone when its turn comes is left alone, and so is the
+// datagram that has its key now.
+func TestVictimsThatAreGone(t *testing.T) {
+	e, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	packets := ends.Split(1, wire.UDPProtocol, ends.UDP(1, 2, wire.Payload(100)), 64)
+	gather := func(packet []byte, want Verdict) {
+		t.Helper()
+		b := buffer.MakeWithData(packet)
+		defer b.Release()
+		if v := e.Gather(&b, &Metadata{}, nil); v != want {
+			t.Fatalf("%v, want %v", v, want)
+		}
+	}
+	gather(packets[0], Held)
+	chosen := e.zones.find(0).candidates(nil)
+	if len(chosen) != 1 {
+		t.Fatalf("%d candidates", len(chosen))
+	}
+	var taken queueList
+	gather(packets[1], Reassembled)
+	if e.take(&chosen[0], &taken); taken.first != nil {
+		t.Fatal("a delivered datagram was taken")
+	}
+	gather(packets[0], Held)
+	if e.take(&chosen[0], &taken); taken.first != nil {
+		t.Error("the next datagram of its key was taken")
+	}
+	gather(packets[1], Reassembled)
 }

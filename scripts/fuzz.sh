@@ -9,7 +9,7 @@ for package in $("$go" list ./...); do
 	for target in $("$go" test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
 		found=$((found + 1))
 		echo "fuzz $package $target"
-		"$go" test -run '^$' -fuzz "^$target\$" -fuzztime "${executions}x" -parallel 2 "$package"
+		"$go" test -run '^$' -fuzz "^$target\$" -fuzztime "${executions}x" -fuzzminimizetime 100x -parallel 2 "$package"
 	done
 done
 if [ "$found" -eq 0 ]; then

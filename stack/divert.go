@@ -34,7 +34,7 @@ func (l *link) divert(pkt *gstack.PacketBuffer, d *defrag.Datagram) bool {
 		return false
 	}
 	to, found := lane.table.Lookup(destination)
-	if found && to.kind == ours && t.nextHeader() == uint8(header.ICMPv6ProtocolNumber) && !l.learnPathMTU(lane, &t) {
+	if found && to.kind == ours && !l.learnPathMTU(lane, &t) {
 		l.drop(SmallPathMTU)
 		return true
 	}

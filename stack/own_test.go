@@ -146,13 +146,24 @@ func TestPathMTU(t *testing.T) {
 		inject(r.b, tooBig(about, 1279), tooBig(about, 0))
 		want("R45 MTU below 1280", 1500)
 		r.wantDrop("b", stack.SmallPathMTU, 2)
+		hidden := wire.Header{
+			Source: hostB, Destination: routerB.Addr(),
+			Extensions: wire.Extensions{}.With(wire.HopByHop, wire.Options(1)).With(wire.DestinationOptions, wire.Options(2)),
+		}
+		rest := append([]byte{0, 0, 4, 255}, about[:100]...)
+		inject(r.b, hidden.Packet(wire.ICMPv6, hidden.ICMP(2, 0, rest)))
+		want("R45 behind options", 1500)
+		long := append([]byte{0, 0, 4, 255}, wire.Payload(4000)...)
+		h := wire.Header{Source: hostB, Destination: routerB.Addr()}
+		inject(r.b, h.Split(9, wire.ICMPv6, h.ICMP(2, 0, long), 1232)...)
+		want("R45 of many octets", 1500)
+		r.wantDrop("b", stack.SmallPathMTU, 4)
 		bad := tooBig(about, 1300)
 		bad[43] ^= 1
 		inject(r.b, bad)
 		want("bad checksum", 1500)
 		foreign := bytes.Clone(about)
 		foreign[23] ^= 1
-		h := wire.Header{Source: hostB, Destination: routerB.Addr()}
 		inject(r.b, h.Packet(wire.ICMPv6, h.ICMP(2, 0, append([]byte{0, 0, 5, 20}, foreign[:100]...))))
 		want("not our packet", 1500)
 		inject(r.b, tooBig(about, 1400))

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -91,39 +90,66 @@ func (p *paths) makeRoomLocked(now tcpip.MonotonicTime) {
 // which goes up as well. It returns false for one below 1,280, which nobody may
 // see (RFC 8200 section 5).
 func (l *link) learnPathMTU(lane *lane, t *transit) bool {
-	if t.malformed() {
+	if !leadsToICMP(t.nextHeader()) || t.malformed() {
 		return true
 	}
-	var icmp [header.ICMPv6PacketTooBigMinimumSize]byte
-	b := t.buffer()
-	defer b.Release()
-	if n, _ := b.ReadAt(icmp[:], header.IPv6MinimumSize); n < len(icmp) ||
-		header.ICMPv6(icmp[:]).Type() != header.ICMPv6PacketTooBig {
+	var memory [maxTooBig]byte
+	octets := memory[:min(t.size, maxTooBig)]
+	t.copyOut(octets)
+	icmp := header.ICMPv6(octets[icmpOffset(octets):])
+	if len(icmp) < header.ICMPv6PacketTooBigMinimumSize || icmp.Type() != header.ICMPv6PacketTooBig {
 		return true
 	}
-	mtu := header.ICMPv6(icmp[:]).MTU()
-	if mtu < minMTU {
+	if icmp.MTU() < minMTU {
 		return false
 	}
-	if destination, ok := lane.tooBig(t, &b); ok {
-		l.zone.paths.learn(destination, mtu, l.clock.NowMonotonic())
+	if destination, ok := lane.tooBig(t, icmp); ok && t.size <= maxTooBig {
+		l.zone.paths.learn(destination, icmp.MTU(), l.clock.NowMonotonic())
 	}
 	return true
 }
 
-// tooBig returns the destination of the packet of ours that the Packet Too Big
-// in b quotes; ok is false if there is none or the checksum is wrong.
-func (lane *lane) tooBig(t *transit, b *buffer.Buffer) (destination netip.Addr, ok bool) {
-	if t.size > maxTooBig {
-		return destination, false
+// leadsToICMP reports whether gVisor may find an ICMPv6 message in or behind
+// a header of that type.
+func leadsToICMP(next uint8) bool {
+	switch next {
+	case uint8(header.ICMPv6ProtocolNumber),
+		uint8(header.IPv6HopByHopOptionsExtHdrIdentifier),
+		uint8(header.IPv6RoutingExtHdrIdentifier),
+		uint8(header.IPv6DestinationOptionsExtHdrIdentifier),
+		uint8(header.IPv6ExperimentExtHdrIdentifier):
+		return true
 	}
-	octets := make([]byte, t.size)
-	_, _ = b.ReadAt(octets, 0)
-	ip, icmp := header.IPv6(octets), header.ICMPv6(octets[header.IPv6MinimumSize:])
+	return false
+}
+
+// icmpOffset returns where the ICMPv6 message of a packet begins, or the
+// packet's length if there is none.
+func icmpOffset(octets []byte) int {
+	next, at := octets[header.IPv6NextHeaderOffset], header.IPv6MinimumSize
+	for next != uint8(header.ICMPv6ProtocolNumber) {
+		if !leadsToICMP(next) || at+2 > len(octets) {
+			return len(octets)
+		}
+		here := next
+		next = octets[at]
+		if here == uint8(header.IPv6ExperimentExtHdrIdentifier) {
+			at += 8
+		} else {
+			at += 8 * (int(octets[at+1]) + 1)
+		}
+	}
+	return min(at, len(octets))
+}
+
+// tooBig returns the destination of the packet of ours that a Packet Too Big
+// quotes; ok is false if there is none or the checksum is wrong.
+func (lane *lane) tooBig(t *transit, icmp header.ICMPv6) (destination netip.Addr, ok bool) {
 	quoted := header.IPv6(icmp[header.ICMPv6PacketTooBigMinimumSize:])
 	if len(quoted) < header.IPv6MinimumSize {
 		return destination, false
 	}
+	ip := header.IPv6(t.fixed[:])
 	sum := header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: icmp, Src: ip.SourceAddress(), Dst: ip.DestinationAddress()})
 	source := netip.AddrFrom16(quoted.SourceAddress().As16())
 	from, found := lane.table.Lookup(source)

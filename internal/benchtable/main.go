@@ -85,22 +85,38 @@ func (r *results) add(one, implementation string, value float64) {
 	}
 }
 
-// write prints the table.
+// write prints the table. Cases and implementations that ours has no part in
+// are left out.
 func (r *results) write(out io.Writer, metric string) {
+	cases := slices.DeleteFunc(r.cases, func(one string) bool { return len(r.samples[one][ours]) == 0 })
+	peers := slices.DeleteFunc(r.peers, func(peer string) bool {
+		return !slices.ContainsFunc(cases, func(one string) bool { return len(r.samples[one][peer]) > 0 })
+	})
 	fmt.Fprintf(out, "| case | %s %s |", ours, metric)
-	for _, peer := range r.peers {
+	for _, peer := range peers {
 		fmt.Fprintf(out, " %s | ratio |", peer)
 	}
-	fmt.Fprintf(out, "\n|---|---:|%s\n", strings.Repeat("---:|---:|", len(r.peers)))
-	for _, one := range r.cases {
+	fmt.Fprintf(out, "\n|---|---:|%s\n", strings.Repeat("---:|---:|", len(peers)))
+	for _, one := range cases {
 		own := median(r.samples[one][ours])
-		fmt.Fprintf(out, "| %s | %.0f |", one, own)
-		for _, peer := range r.peers {
+		fmt.Fprintf(out, "| %s | %s |", one, figure(own))
+		for _, peer := range peers {
 			theirs := median(r.samples[one][peer])
-			fmt.Fprintf(out, " %.0f | %.1f× |", theirs, theirs/own)
+			fmt.Fprintf(out, " %s | %.1f× |", figure(theirs), theirs/own)
 		}
 		fmt.Fprintln(out)
 	}
+}
+
+// figure returns a value with as many digits as mean something.
+func figure(value float64) string {
+	switch {
+	case value < 1:
+		return fmt.Sprintf("%.3f", value)
+	case value < 100:
+		return fmt.Sprintf("%.1f", value)
+	}
+	return fmt.Sprintf("%.0f", value)
 }
 
 // median returns the middle of the samples, or 0 where there is none.

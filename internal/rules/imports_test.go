@@ -52,8 +52,19 @@ var rules = []rule{
 	{
 		dir:     "stack",
 		forbids: []string{module + "/"},
-		but:     []string{module + "/defrag", module + "/linkep", module + "/stack", module + "/internal/"},
+		but:     []string{module + "/defrag", module + "/linkep", module + "/stack", module + "/stack/", module + "/internal/"},
 		because: "an embedder brings any link endpoint, so stack does not know tun",
+	},
+	{
+		dir:     "stack/filter",
+		forbids: []string{gvisor, module, "github.com/", "log", "os"},
+		but:     []string{gvisor + "buffer", gvisor + "tcpip"},
+		because: "stack/filter judges packets, and knows neither the stack nor a clock",
+	},
+	{
+		dir:     "stack/filter",
+		forbids: []string{gvisor + "tcpip/"},
+		because: "stack/filter does not know gVisor's stack",
 	},
 	{
 		dir:      ".",
