@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -46,9 +48,40 @@ func touchProgram() error {
 // A program is a running v6stack.
 type program struct {
 	cmd    *exec.Cmd
-	stderr bytes.Buffer // complete when ended
+	stderr record // complete when ended
 	ended  chan struct{}
 	err    error // of Wait; valid when ended
+}
+
+// A record is what a program has written so far.
+type record struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer // guarded by mu
+}
+
+// Write implements io.Writer.
+func (r *record) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buffer.Write(b)
+}
+
+// String returns all of it.
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buffer.String()
+}
+
+// awaitNotices waits until the program has said so that many times on standard
+// error.
+func (p *program) awaitNotices(t *testing.T, notice string, count int) {
+	t.Helper()
+	for end := deadline(); strings.Count(p.stderr.String(), notice) < count; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%v has not said %q %d times; standard error:\n%s", p.cmd.Args, notice, count, p.stderr.String())
+		}
+	}
 }
 
 // startRun starts "v6stack run" and waits until it is ready. It ends with the

@@ -83,7 +83,7 @@ func (s *station) watch(t *testing.T) {
 	t.Helper()
 	s.inside(t, func() {
 		s.tap = openTap(t, s.name)
-		s.wire = openCapture(t, s.name)
+		s.wire = openCapture(t, s.name, s.mtu)
 	})
 }
 

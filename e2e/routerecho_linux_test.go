@@ -50,6 +50,8 @@ func TestRouterPing(t *testing.T) {
 		for _, size := range []int{56, 1400, 8000, 65000} {
 			for _, way := range [][2]*station{{a, b}, {b, a}} {
 				way[0].inside(t, func() { pingAt(t, way[1].addr(), 3, size, "-A") })
+				a.wire.collect(t)
+				b.wire.collect(t)
 			}
 		}
 		checkPassed(t, a, b, 2*3*(6+45))
@@ -67,6 +69,8 @@ func TestRouterUDP(t *testing.T) {
 				if err := exchange(socket, wire.Payload(size)); err != nil {
 					t.Fatalf("from %v: %v", way[0].addr(), err)
 				}
+				a.wire.collect(t)
+				b.wire.collect(t)
 			}
 		}
 		checkPassed(t, a, b, 2*2*len(sizes))
@@ -87,13 +91,13 @@ func boundaries(mtu int) []int {
 	return sizes
 }
 
-// TestRouterTCP sends a megabyte in each direction and reads it back.
+// TestRouterTCP sends half a megabyte in each direction and reads it back.
 func TestRouterTCP(t *testing.T) {
 	eachPair(t, func(t *testing.T, a, b *station) {
 		var service netip.AddrPort
 		for _, way := range [][2]*station{{b, a}, {a, b}} {
 			service = way[1].serve(t, echoPort)
-			err := ournetns.Do(way[0].name, func() error { return echoStreamAt(within(t), service, 1<<20) })
+			err := ournetns.Do(way[0].name, func() error { return echoStreamAt(within(t), service, 1<<19) })
 			if err != nil {
 				t.Errorf("from %v: %v", way[0].addr(), err)
 			}
