@@ -89,16 +89,15 @@ func (s *Stack) assemble(cfg *Config) error {
 		if _, err := s.addZone(zone.Name); err != nil {
 			return err
 		}
-		if zone.Defrag == (defrag.ZoneConfig{}) {
-			continue
-		}
-		if err := s.engine.SetZone(s.byName[zone.Name].id, zone.Defrag); err != nil {
-			return fmt.Errorf("zone %q: %w", zone.Name, err)
-		}
 	}
 	for i := range cfg.Links {
 		if err := s.addLink(&cfg.Links[i]); err != nil {
 			return fmt.Errorf("link %q: %w", cfg.Links[i].Name, err)
+		}
+	}
+	for _, zone := range s.zones {
+		if err := s.engine.SetZone(zone.id, cfg.defragOf(zone.name)); err != nil {
+			return fmt.Errorf("zone %q: %w", zone.name, err)
 		}
 	}
 	if err := s.setFilter(cfg); err != nil {

@@ -59,8 +59,7 @@ type Traffic struct {
 type ZoneStats struct {
 	// Name of the zone; the default zone's is empty.
 	Name string
-	// Defrag is how the zone reassembles. Its Config is zero until the zone
-	// was configured or has seen a fragment.
+	// Defrag is how the zone reassembles.
 	Defrag defrag.ZoneStats
 }
 
