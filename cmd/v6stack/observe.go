@@ -35,10 +35,11 @@ func (f *observeFlags) register(cmd *cobra.Command) {
 	set.Var(&f.metrics, "metrics", "address and port where Prometheus finds metrics; without an address, as in :9100, for this host alone")
 }
 
-// start makes s known where the flags say, until the observation is closed.
+// start makes s known where the flags say, until the observation is closed. If
+// f is nil that is nowhere.
 func (f *observeFlags) start(s *stack.Stack) (*observation, error) {
 	o := new(observation)
-	if f.cmd == nil {
+	if f == nil || f.cmd == nil {
 		return o, nil
 	}
 	err := f.serveControl(o, s)
