@@ -30,6 +30,7 @@ type station struct {
 	address, router netip.Prefix
 	tap             *tap
 	wire            *capture
+	settling        bool // there is an echo service for settle
 }
 
 // newStation makes a station that goes with the test. It has no TUN yet.
@@ -225,4 +226,26 @@ func (h host) receive(t *testing.T, payload []byte) {
 		t.Fatalf("receive %d octets: %v", len(payload), err)
 	}
 	checkSame(t, "datagram", buffer[:n], payload)
+}
+
+// settle waits until all that one station has sent to another one has arrived,
+// and whatever that one's kernel answers has come back: links keep the order.
+func settle(t *testing.T, from, to *station) {
+	t.Helper()
+	const port = 4
+	if !to.settling {
+		to.settling = true
+		to.serve(t, port)
+	}
+	if err := exchange(from.dial(t, netip.AddrPortFrom(to.addr(), port)), []byte("settle")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pingAcross has a station ping another one. Requests that ping did not await
+// the replies to are over, too.
+func pingAcross(t *testing.T, from, to *station, count, size int) {
+	t.Helper()
+	from.inside(t, func() { pingAt(t, to.addr(), count, size, "-A") })
+	settle(t, from, to)
 }

@@ -49,7 +49,7 @@ func TestRouterPing(t *testing.T) {
 	eachPair(t, func(t *testing.T, a, b *station) {
 		for _, size := range []int{56, 1400, 8000, 65000} {
 			for _, way := range [][2]*station{{a, b}, {b, a}} {
-				way[0].inside(t, func() { pingAt(t, way[1].addr(), 3, size, "-A") })
+				pingAcross(t, way[0], way[1], 3, size)
 				a.wire.collect(t)
 				b.wire.collect(t)
 			}

@@ -38,7 +38,11 @@ func TestRouterDeny(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a.wire.drain(t) // Nothing of this may be among what b receives.
+	settle(t, a, b)
+	a.wire.drain(t)
+	if _, received := b.wire.drain(t); len(between(received, a.addr(), b.addr())) != 1 {
+		t.Error("more than the datagram behind those has arrived")
+	}
 	beside := a.dial(t, b.serve(t, echoPort+1))
 	for _, size := range mixed {
 		if err := exchange(beside, wire.Payload(size)); err != nil {
@@ -188,6 +192,7 @@ func TestRouterTwinsPing(t *testing.T) {
 	}
 	pings.Wait()
 	for _, zone := range zones {
+		settle(t, zone[0], zone[1])
 		checkPassed(t, zone[0], zone[1], 10*6)
 	}
 }

@@ -63,11 +63,9 @@ func TestRouterFlood(t *testing.T) {
 			t.Fatal("the flood does not fill the budget")
 		}
 	}
-	b.inside(t, func() {
-		pingAt(t, c.addr(), 10, 8000, "-A")
-		pingAt(t, b.router.Addr(), 10, 8000, "-A")
-	})
-	c.inside(t, func() { pingAt(t, b.addr(), 10, 8000, "-A") })
+	pingAcross(t, b, c, 10, 8000)
+	pingAcross(t, c, b, 10, 8000)
+	b.inside(t, func() { pingAt(t, b.router.Addr(), 10, 8000, "-A") })
 	checkPassed(t, b, c, 2*10*6)
 	if _, received := c.wire.drain(t); len(between(received, a.addr(), c.addr())) > 0 {
 		t.Error("part of the flood has come through")

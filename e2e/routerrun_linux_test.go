@@ -83,7 +83,7 @@ func TestRouterRun(t *testing.T) {
 			a, b := stations[0], stations[1]
 			learnPath(t, a, b)
 			for _, size := range []int{56, 8000, 65000} {
-				a.inside(t, func() { pingAt(t, b.addr(), 2, size, "-A") })
+				pingAcross(t, a, b, 2, size)
 			}
 			socket := b.dial(t, a.serve(t, echoPort))
 			for _, size := range mixed {
