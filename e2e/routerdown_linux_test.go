@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -39,7 +40,25 @@ func (s *station) raise(link netlink.Link) error {
 		return err
 	}
 	everywhere := &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}
-	return netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: everywhere})
+	if err := netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: everywhere}); err != nil {
+		return err
+	}
+	return s.awaitLocalRoute()
+}
+
+// awaitLocalRoute waits until the kernel takes packets to the station's address
+// for its own, which it begins with a while after it was given the address.
+func (s *station) awaitLocalRoute() error {
+	for end := deadline(); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		routes, err := netlink.RouteGet(s.addr().AsSlice())
+		if err != nil && !errors.Is(err, unix.ENETUNREACH) {
+			return err
+		}
+		if len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+	}
+	return errors.New("no local route")
 }
 
 // awaitDrop sends datagrams from a station to another one until the router has
