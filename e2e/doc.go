@@ -9,6 +9,12 @@
 //	          sandbox (or a namespace named in it)      the test, or cmd/v6stack
 //	ping, sockets, raw packets ─ kernel ─ fd00:6::1 │ TUN │ fd00:6::2 ─ linkep, gVisor
 //
+// A router is tested between stations, each of them a kernel in a namespace of
+// its own; captures at their TUNs tell whether what enters is what leaves:
+//
+//	namespace             the test, or cmd/v6stack                 namespace
+//	sockets ─ kernel │ TUN │ 2001:db8:a::ff  2001:db8:b::ff │ TUN │ kernel ─ sockets
+//
 // Where there can be no sandbox the tests are skipped, and TestSandbox says
 // why; with CI=true in the environment it fails instead.
 package e2e
