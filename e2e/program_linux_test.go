@@ -28,8 +28,9 @@ func programPath(t *testing.T) string {
 	return path
 }
 
-// touchProgram looks at the sources of the program and its examples. The go command notes what
-// a test looks at, and so runs this one anew when one of them has changed.
+// touchProgram looks at the sources of the program and its examples. The go
+// command notes what a test looks at, and so runs this one anew when one of
+// them has changed.
 func touchProgram() error {
 	for _, root := range []string{"../cmd", "../internal", "../examples"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {

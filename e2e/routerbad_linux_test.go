@@ -120,14 +120,14 @@ func TestRouterStorm(t *testing.T) {
 	}
 	most := burst + int(time.Since(start).Seconds()*perSecond) + 1
 	_, received := a.wire.drain(t)
-	errors := 0
+	got := 0
 	for _, packet := range between(received, a.router.Addr(), a.addr()) {
 		if packet[6] == wire.ICMPv6 && packet[40] == 3 {
-			errors++
+			got++
 		}
 	}
-	t.Logf("%d errors about %d packets, at most %d allowed", errors, packets, most)
-	if errors == 0 || errors > most {
-		t.Errorf("%d errors: want 1 to %d", errors, most)
+	t.Logf("%d errors about %d packets, at most %d allowed", got, packets, most)
+	if got == 0 || got > most {
+		t.Errorf("%d errors: want 1 to %d", got, most)
 	}
 }
