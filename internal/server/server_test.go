@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -50,16 +52,20 @@ func TestServe(t *testing.T) {
 }
 
 // Connections that are silent, idle or in the middle of an answer end with the
-// server; goleak looks for their goroutines.
+// server, which waits for them.
 func TestCloseEndsConnections(t *testing.T) {
 	answering := make(chan struct{})
+	var ended atomic.Bool
 	s := server.Start(listen(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/idle" {
 			return
 		}
+		defer ended.Store(true)
 		close(answering)
 		for chunk := make([]byte, 1<<16); ; {
 			if _, err := w.Write(chunk); err != nil {
+				// A Close that does not wait has time to be found out.
+				time.Sleep(50 * time.Millisecond)
 				return
 			}
 		}
@@ -82,6 +88,9 @@ func TestCloseEndsConnections(t *testing.T) {
 	<-answering
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+	if !ended.Load() {
+		t.Error("Close did not wait for an answer to end")
 	}
 	for i, c := range connections {
 		if _, err := io.Copy(io.Discard, c); err != nil && i == 0 {
