@@ -72,6 +72,11 @@ func TestReloadRoutes(t *testing.T) {
 		t.Errorf("%d packets of a socket on a, %d on b", r.a.NumQueued(), r.b.NumQueued())
 	}
 	r.a.Drain()
+	dialUDP(t, r, netip.MustParseAddr("2001:db8:e::1")).Write([]byte("x"))
+	if r.b.NumQueued() != 1 {
+		t.Error("a socket has no use of a new route")
+	}
+	r.b.Drain()
 	cfg.Forward = false
 	r.reload(cfg)
 	inject(r.a, moved)
