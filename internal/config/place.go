@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -124,8 +125,12 @@ func (w *walker) value(path string, at place, value *unstable.Node) {
 
 // unknown notes a key, below parent, that the schema does not have.
 func (w *walker) unknown(parent, path string, at place) {
-	message := "unknown key " + strings.TrimPrefix(strings.TrimPrefix(path, parent), ".")
+	name := strings.TrimPrefix(strings.TrimPrefix(path, parent), ".")
+	message := "unknown key " + name
 	if k, _ := schema.at(parent); len(k.keys) > 0 {
+		// The decoder does not mind upper case, and fills the document in.
+		isName := func(key string) bool { return strings.EqualFold(key, name) }
+		w.misshapen = w.misshapen || slices.ContainsFunc(k.keys, isName)
 		message += fmt.Sprintf(" in %s: want one of %s", tableName(parent), strings.Join(k.keys, ", "))
 	}
 	w.alien = append(w.alien, Problem{at.line, at.column, message})
