@@ -23,8 +23,15 @@ type Problem struct {
 	Message string
 }
 
-// newError returns an error with the problems in order.
+// newError returns an error with the problems in order. A problem without a
+// place is about what the decoder made of a misshapen file, and follows from
+// one that has a place.
 func newError(file string, problems []Problem) *Error {
+	placed := slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return p.Line == 0 })
+	if len(placed) == 0 {
+		placed = append(placed, Problem{Line: 1, Column: 1, Message: problems[0].Message})
+	}
+	problems = placed
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
