@@ -5,7 +5,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
 # Fuzzing is counted in executions, not seconds: a run that ends on a clock may
 # report the end as a failure.
-FUZZ_EXECUTIONS ?= 20000
+FUZZ_EXECUTIONS ?= 10000
 
 .PHONY: help check format vet staticcheck tidy test fuzz cross bench bench-router
 
