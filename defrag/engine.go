@@ -14,8 +14,9 @@ import (
 // An Engine reassembles IPv6 datagrams. Make one with [New]. All methods may
 // be called from many goroutines at once.
 //
-// Locks, the outer first: zones.mu, shard.mu, zone.mu. No two shards are
-// locked at once, and nothing outside the package is called under a lock.
+// Locks, the outer first: Engine.evicting, zone.evicting, zones.mu, shard.mu,
+// zone.mu. No two shards are locked at once, and nothing outside the package is
+// called under a lock.
 type Engine struct {
 	clock    tcpip.Clock
 	total    int64
@@ -26,8 +27,7 @@ type Engine struct {
 	closed   atomic.Bool
 	shards   [shardCount]shard
 
-	// evicting is held by the one goroutine that evicts for the total; no
-	// other lock but zone.evicting is taken under it.
+	// evicting is held by the one goroutine that evicts for the total.
 	evicting sync.Mutex
 }
 

@@ -19,7 +19,8 @@ const (
 	// Reassembled: the packet completed its datagram, which took its place.
 	Reassembled
 	// Atomic: the packet was a fragment by itself (RFC 6946) and came out with
-	// its Fragment header cut away.
+	// its Fragment header cut away. Policy [Linux] knows none: there it is
+	// Reassembled.
 	Atomic
 
 	// The following are drops of the packet alone: its queue stays as it was.

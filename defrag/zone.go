@@ -14,8 +14,8 @@ type zone struct {
 	bytes  atomic.Int64 // truesize of all queues
 	queues atomic.Int64
 
-	// evicting is held by the one goroutine that evicts; no other lock is held
-	// when it is taken.
+	// evicting is held by the one goroutine that evicts; of all locks only
+	// Engine.evicting may be held when it is taken.
 	evicting sync.Mutex
 
 	// mu is a leaf: no other lock is taken under it.
