@@ -15,6 +15,9 @@ const (
 	DefaultMTU = 1500
 )
 
+// MaxQueues is the most of [Config.Queues].
+const MaxQueues = 16
+
 // maxName is the longest name of an interface, in octets.
 const maxName = 15
 
@@ -35,6 +38,13 @@ type Config struct {
 	// Backend says by what means the device is opened; the default is the
 	// best there is.
 	Backend Backend
+	// NoOffload leaves segmentation and checksum offload off. They are on
+	// where the backend and the system have them, see [Device.Features].
+	NoOffload bool
+	// Queues is the number of queues, at most [MaxQueues]; 0 means as many as
+	// are useful. More than one takes the native backend, and a descriptor has
+	// just one.
+	Queues int
 	// FD, if greater than 0, is an open descriptor of a TUN device without
 	// packet information, as Android's VpnService hands it over. The device
 	// owns it once Open has succeeded. Name, NetNS, HostAddresses and
@@ -61,7 +71,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Backend == Auto {
 		c.Backend = best
 	}
-	for _, check := range []func() error{c.checkMTU, c.checkName, c.checkBackend, c.checkFD, c.checkHost} {
+	for _, check := range []func() error{c.checkMTU, c.checkName, c.checkBackend, c.checkQueues, c.checkFD, c.checkHost} {
 		if err := check(); err != nil {
 			return c, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
@@ -98,6 +108,18 @@ func forbiddenInName(r rune) bool {
 func (c *Config) checkBackend() error {
 	if c.Backend != Native && c.Backend != Water {
 		return fmt.Errorf("Backend %v is none of auto, native, water", c.Backend)
+	}
+	return nil
+}
+
+func (c *Config) checkQueues() error {
+	switch {
+	case c.Queues < 0 || c.Queues > MaxQueues:
+		return fmt.Errorf("Queues %d is not within 0…%d", c.Queues, MaxQueues)
+	case c.Queues > 1 && c.Backend != Native:
+		return fmt.Errorf("Queues %d goes with backend %v, not %v", c.Queues, Native, c.Backend)
+	case c.Queues > 1 && c.FD > 0:
+		return fmt.Errorf("Queues %d goes without FD, which is one queue", c.Queues)
 	}
 	return nil
 }

@@ -25,16 +25,22 @@ func Open(cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open TUN: %w", err)
 	}
-	q, name, err := open(cfg)
+	device, err := open(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open TUN %q: %w", cfg.Name, err)
 	}
-	return newDevice(name, cfg.MTU, q), nil
+	return device, nil
 }
 
-// newDevice returns a device that owns q.
-func newDevice(name string, mtu int, q queue) *Device {
-	e := newEndpoint(q, mtu)
+// New returns a device over queues, at least one, that the caller opened; the
+// device owns them. It says of itself what features says, the number of queues
+// apart; name and mtu are what [Device.Name] and [Device.MTU] return. With
+// features.Checksum, what is read with neither NeedsCsum in its GSOOptions nor
+// RXChecksumValidated set is verified, and dropped where it is wrong. Without
+// TSO4 and TSO6 gVisor makes no large segments, but a router may pass on some.
+func New(name string, mtu int, features Features, queues ...Queue) *Device {
+	features.Queues = len(queues)
+	e := newEndpoint(mtu, features, queues)
 	return &Device{name: name, mtu: mtu, endpoint: e, close: sync.OnceValue(e.shutdown)}
 }
 
@@ -44,6 +50,9 @@ func (d *Device) Name() string { return d.name }
 
 // MTU returns the MTU with which the device was opened, in octets.
 func (d *Device) MTU() int { return d.mtu }
+
+// Features returns what the device and the system agreed on.
+func (d *Device) Features() Features { return d.endpoint.features }
 
 // Endpoint returns the device as a link endpoint of gVisor, always the same.
 // It is for one stack at a time; after a detachment it may be attached again.

@@ -9,38 +9,47 @@ import (
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-var _ gstack.LinkEndpoint = (*endpoint)(nil)
+var (
+	_ gstack.LinkEndpoint = (*endpoint)(nil)
+	_ gstack.GSOEndpoint  = (*endpoint)(nil)
+)
 
-// endpoint is a device as gVisor sees it. One goroutine reads from the queue
-// from the first attachment until shutdown; attachments only change to whom
-// it delivers, so that detaching never waits for it.
+// maxSegment is the length of the longest packet, in octets, that IPv4 and IPv6
+// both know: the largest that gVisor leaves to be segmented.
+const maxSegment = 65535
+
+// endpoint is a device as gVisor sees it. One goroutine a queue reads from the
+// first attachment until shutdown; attachments only change to whom it delivers,
+// so that detaching never waits for it.
 type endpoint struct {
-	queue    queue
+	readers  []*reader
+	features Features
 	counters counters
 	mtu      atomic.Uint32
 	stopping chan struct{} // closed by shutdown
-	done     chan struct{} // closed when the reader has ended
+	done     sync.WaitGroup
 
-	// mu is held for moments only, never while a packet is delivered.
+	// dispatcher is who is attached, or nil. It changes under mu.
+	dispatcher atomic.Pointer[gstack.NetworkDispatcher]
+
+	// mu is held for moments only, never while a packet is delivered. It stands
+	// above those of the readers.
 	mu sync.Mutex
-	// changed is told of each change to the fields below. It uses mu.
-	changed sync.Cond
-	// dispatcher is who is attached, or nil. mu guards it.
-	dispatcher gstack.NetworkDispatcher
-	// delivering says that a delivery is under way, and deliveries how many
-	// there have been, it included. mu guards both.
-	delivering bool
-	deliveries uint64
-	// reading says that the reader was started. mu guards it.
+	// detached is told when dispatcher becomes nil. It uses mu.
+	detached sync.Cond
+	// reading says that the readers were started. mu guards it.
 	reading bool
 	// closed says that shutdown has begun. mu guards it.
 	closed bool
 }
 
-func newEndpoint(q queue, mtu int) *endpoint {
-	e := &endpoint{queue: q, stopping: make(chan struct{}), done: make(chan struct{})}
+func newEndpoint(mtu int, features Features, queues []Queue) *endpoint {
+	e := &endpoint{features: features, stopping: make(chan struct{})}
 	e.mtu.Store(uint32(mtu))
-	e.changed.L = &e.mu
+	e.detached.L = &e.mu
+	for _, q := range queues {
+		e.readers = append(e.readers, newReader(e, q))
+	}
 	return e
 }
 
@@ -52,67 +61,67 @@ func (e *endpoint) Attach(dispatcher gstack.NetworkDispatcher) {
 	switch {
 	case dispatcher == nil:
 		e.detachLocked()
-	case e.dispatcher == nil && !e.closed:
-		e.dispatcher = dispatcher
+	case !e.isAttached() && !e.closed:
+		e.dispatcher.Store(&dispatcher)
 		e.startLocked()
 	}
 }
 
-// startLocked starts the reader, which shutdown stops. mu is held.
+// startLocked starts the readers, which shutdown stops. mu is held.
 func (e *endpoint) startLocked() {
-	if !e.reading {
-		e.reading = true
-		go e.read()
+	if e.reading {
+		return
+	}
+	e.reading = true
+	for _, r := range e.readers {
+		e.done.Go(r.run)
 	}
 }
 
 // detachLocked makes sure that no further delivery begins. mu is held.
 func (e *endpoint) detachLocked() {
-	e.dispatcher = nil
-	e.changed.Broadcast()
+	e.dispatcher.Store(nil)
+	e.detached.Broadcast()
 }
 
+func (e *endpoint) isAttached() bool { return e.dispatcher.Load() != nil }
+
 // IsAttached implements gstack.LinkEndpoint.
-func (e *endpoint) IsAttached() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.dispatcher != nil
-}
+func (e *endpoint) IsAttached() bool { return e.isAttached() }
 
 // Wait implements gstack.LinkEndpoint, see [Device.Endpoint].
 func (e *endpoint) Wait() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for e.dispatcher != nil {
-		e.changed.Wait()
+	for e.isAttached() {
+		e.detached.Wait()
 	}
 }
 
-// Close implements gstack.LinkEndpoint. It detaches, and waits for the delivery
-// under way.
+// Close implements gstack.LinkEndpoint. It detaches, and waits for the
+// deliveries under way.
 func (e *endpoint) Close() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.detachLocked()
-	for last := e.deliveries; e.delivering && e.deliveries == last; {
-		e.changed.Wait()
+	e.mu.Unlock()
+	for _, r := range e.readers {
+		r.settle()
 	}
 }
 
-// shutdown ends the reader and closes the queue. It is called once.
+// shutdown ends the readers and closes the queues. It is called once.
 func (e *endpoint) shutdown() error {
 	e.mu.Lock()
 	e.closed = true
 	e.detachLocked()
-	reading := e.reading
 	e.mu.Unlock()
 
 	close(e.stopping)
-	e.queue.stop()
-	if reading {
-		<-e.done
+	for _, r := range e.readers {
+		r.queue.Stop()
 	}
-	return e.queue.close()
+	e.done.Wait()
+	return e.closeQueues()
 }
 
 // WritePackets implements gstack.LinkEndpoint. The packets stay the caller's.
@@ -120,20 +129,16 @@ func (e *endpoint) shutdown() error {
 //
 // gVisor's forwarding panics on most errors; it knows these two.
 func (e *endpoint) WritePackets(pkts gstack.PacketBufferList) (int, tcpip.Error) {
-	written := 0
-	var failure tcpip.Error
-	for _, pkt := range pkts.AsSlice() {
-		switch err := e.queue.write(pkt); err {
-		case nil:
-			written++
-		case errClosed:
-			return written, &tcpip.ErrClosedForSend{}
-		default:
-			e.counters.refused.Add(1)
-			failure = &tcpip.ErrNoBufferSpace{}
-		}
+	all := pkts.AsSlice()
+	written, err := e.write(all)
+	switch {
+	case err != nil:
+		return written, &tcpip.ErrClosedForSend{}
+	case written < len(all):
+		e.counters.refused.Add(uint64(len(all) - written))
+		return written, &tcpip.ErrNoBufferSpace{}
 	}
-	return written, failure
+	return written, nil
 }
 
 // MTU implements gstack.LinkEndpoint.
@@ -151,9 +156,32 @@ func (*endpoint) LinkAddress() tcpip.LinkAddress { return "" }
 // SetLinkAddress implements gstack.LinkEndpoint: there is none to set.
 func (*endpoint) SetLinkAddress(tcpip.LinkAddress) {}
 
-// Capabilities implements gstack.LinkEndpoint. The host computes the checksums
-// of what it sends, but nobody vouches for those of what it forwards.
-func (*endpoint) Capabilities() gstack.LinkEndpointCapabilities { return gstack.CapabilityNone }
+// Capabilities implements gstack.LinkEndpoint. With checksum offload the reader
+// verifies what nobody vouches for. That of what gVisor sends is for TCP only,
+// with its segmentation: gVisor takes the capability for one of all packets,
+// those that it cuts into fragments included.
+func (e *endpoint) Capabilities() gstack.LinkEndpointCapabilities {
+	if e.features.Checksum {
+		return gstack.CapabilityRXChecksumOffload
+	}
+	return gstack.CapabilityNone
+}
+
+// SupportedGSO implements gstack.GSOEndpoint.
+func (e *endpoint) SupportedGSO() gstack.SupportedGSO {
+	if e.features.TSO4 && e.features.TSO6 {
+		return gstack.HostGSOSupported
+	}
+	return gstack.GSONotSupported
+}
+
+// GSOMaxSize implements gstack.GSOEndpoint.
+func (e *endpoint) GSOMaxSize() uint32 {
+	if e.SupportedGSO() == gstack.GSONotSupported {
+		return 0
+	}
+	return maxSegment
+}
 
 // ARPHardwareType implements gstack.LinkEndpoint.
 func (*endpoint) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareNone }

@@ -18,12 +18,5 @@ var (
 	ErrNameTaken = errors.New("name taken")
 )
 
-// What a queue says of a packet or of itself.
-var (
-	// errStopped ends the reader: stop was called.
-	errStopped = errors.New("queue stopped")
-	// errClosed says that no packet can ever be written again.
-	errClosed = errors.New("queue closed")
-	// errTooLong says that a packet was longer than the MTU and is lost.
-	errTooLong = errors.New("packet longer than the MTU")
-)
+// errTooLong says that a packet was longer than the MTU and is lost.
+var errTooLong = errors.New("packet longer than the MTU")

@@ -16,62 +16,81 @@ const (
 	hostSettings = true
 )
 
-// open opens the device that cfg describes and returns its queue and the name
-// of the interface.
-func open(cfg Config) (queue, string, error) {
-	if cfg.FD > 0 {
-		return adopt(cfg.FD)
+// opened is a device as it was opened, without its host's side.
+type opened struct {
+	name     string
+	features Features
+	queues   []Queue
+}
+
+// discard closes the queues of a device that is not to be.
+func (o *opened) discard() error {
+	var errs []error
+	for _, q := range o.queues {
+		q.Stop()
+		errs = append(errs, q.Close())
 	}
-	if cfg.NetNS == "" {
-		return create(cfg)
-	}
+	return errors.Join(errs...)
+}
+
+// open opens the device that cfg describes.
+func open(cfg Config) (*Device, error) {
 	var (
-		q    queue
-		name string
+		o   opened
+		err error
 	)
-	err := netns.Do(cfg.NetNS, func() (err error) {
-		q, name, err = create(cfg)
-		return err
-	})
-	return q, name, err
+	switch {
+	case cfg.FD > 0:
+		o, err = adopt(cfg)
+	case cfg.NetNS == "":
+		o, err = create(cfg)
+	default:
+		err = netns.Do(cfg.NetNS, func() (err error) {
+			o, err = create(cfg)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return New(o.name, cfg.MTU, o.features, o.queues...), nil
 }
 
 // create makes the interface in the namespace of the current thread, with the
 // host's side of it, or nothing.
-func create(cfg Config) (queue, string, error) {
-	openQueue := openNative
+func create(cfg Config) (opened, error) {
+	openQueues := openNative
 	if cfg.Backend == Water {
-		openQueue = openWater
+		openQueues = openWater
 	}
-	q, name, err := openQueue(cfg)
+	o, err := openQueues(cfg)
 	if err != nil {
-		return nil, "", err
+		return opened{}, err
 	}
-	if err := setHost(name, cfg); err != nil {
-		q.stop()
-		return nil, "", errors.Join(err, q.close())
+	if err := setHost(o.name, cfg); err != nil {
+		return opened{}, errors.Join(err, o.discard())
 	}
-	return q, name, nil
+	return o, nil
 }
 
 // openNative opens the interface cfg.Name.
-func openNative(cfg Config) (queue, string, error) {
-	fd, name, _, err := openDescriptor(cfg.Name)
+func openNative(cfg Config) (opened, error) {
+	fd, name, _, err := openDescriptor(cfg.Name, plainFlags)
 	if err != nil {
-		return nil, "", err
+		return opened{}, err
 	}
 	q, err := newQueue(fd)
 	if err != nil {
 		unix.Close(fd)
-		return nil, "", err
+		return opened{}, err
 	}
-	return q, name, nil
+	return opened{name: name, queues: []Queue{q}}, nil
 }
 
 // openDescriptor opens the interface called name, or one that the kernel names
 // if name is empty, and returns its descriptor, name and flags.
-func openDescriptor(name string) (fd int, actual string, flags uint16, err error) {
-	fd, err = openTUN(name)
+func openDescriptor(name string, wanted uint16) (fd int, actual string, flags uint16, err error) {
+	fd, err = openTUN(name, wanted)
 	if err != nil {
 		return -1, "", 0, explain(name, err)
 	}
@@ -105,22 +124,24 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// adopt returns a queue over fd, which is the queue's if there is no error.
-func adopt(fd int) (queue, string, error) {
+// adopt returns a device over cfg.FD, which is the device's if there is no
+// error.
+func adopt(cfg Config) (opened, error) {
+	fd := cfg.FD
 	name, err := checkDescriptor(fd)
 	if err != nil {
-		return nil, "", fmt.Errorf("FD %d: %w", fd, err)
+		return opened{}, fmt.Errorf("FD %d: %w", fd, err)
 	}
 	q, err := newQueue(fd)
 	if err != nil {
-		return nil, "", err
+		return opened{}, err
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(q.wake.EFD)
-		return nil, "", fmt.Errorf("FD %d: %w", fd, err)
+		return opened{}, fmt.Errorf("FD %d: %w", fd, err)
 	}
 	unix.CloseOnExec(fd)
-	return q, name, nil
+	return opened{name: name, queues: []Queue{q}}, nil
 }
 
 // checkDescriptor reports what is wrong with fd, else the name of its

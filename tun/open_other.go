@@ -15,6 +15,6 @@ const (
 )
 
 // open refuses: there is no backend.
-func open(Config) (queue, string, error) {
-	return nil, "", fmt.Errorf("%w: no backend for %s: %w", ErrNoDevice, runtime.GOOS, errors.ErrUnsupported)
+func open(Config) (*Device, error) {
+	return nil, fmt.Errorf("%w: no backend for %s: %w", ErrNoDevice, runtime.GOOS, errors.ErrUnsupported)
 }

@@ -17,20 +17,19 @@ const (
 	hostSettings = false
 )
 
-// open opens the device that cfg describes and returns its queue and the name
-// of the interface.
-func open(cfg Config) (queue, string, error) {
+// open opens the device that cfg describes.
+func open(cfg Config) (*Device, error) {
 	if cfg.FD > 0 || cfg.Backend == Native {
-		return nil, "", fmt.Errorf("%w: FD and the native backend on %s: %w", ErrConfig, runtime.GOOS, errors.ErrUnsupported)
+		return nil, fmt.Errorf("%w: FD and the native backend on %s: %w", ErrConfig, runtime.GOOS, errors.ErrUnsupported)
 	}
 	device, err := water.New(waterConfig(cfg))
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, "", fmt.Errorf("%w: %w", ErrPermission, err)
+		return nil, fmt.Errorf("%w: %w", ErrPermission, err)
 	case err != nil:
-		return nil, "", err
+		return nil, err
 	}
-	return newWaterQueue(device, cfg.MTU), device.Name(), nil
+	return New(device.Name(), cfg.MTU, Features{}, newWaterQueue(device, cfg.MTU)), nil
 }
 
 // isGone reports whether err says that the interface was deleted, which these

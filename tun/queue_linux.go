@@ -3,12 +3,12 @@ package tun
 import (
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/rawfile"
 	"gvisor.dev/gvisor/pkg/tcpip/link/stopfd"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -42,41 +42,55 @@ func newQueue(fd int) (*nativeQueue, error) {
 	return &nativeQueue{fd: fd, wake: wake}, nil
 }
 
-// read implements queue.
-func (q *nativeQueue) read() (buffer.Buffer, error) {
+// Read implements Queue.
+func (q *nativeQueue) Read(deliver func(*gstack.PacketBuffer)) error {
 	for !q.stopped.Load() {
 		n, errno := rawfile.BlockingReadvUntilStopped(q.wake.EFD, q.fd, q.frame.iovecs())
 		switch {
 		case n < 0: // Stopped, which the next round tells.
 		case errno == unix.EINTR:
 		case errno != 0:
-			return buffer.Buffer{}, errno
+			return errno
 		case n == 0:
-			return buffer.Buffer{}, io.EOF
+			return io.EOF
 		default:
-			return q.frame.take(n), nil
+			deliver(gstack.NewPacketBuffer(gstack.PacketBufferOptions{Payload: q.frame.take(n)}))
+			return nil
 		}
 	}
-	return buffer.Buffer{}, errStopped
+	return os.ErrClosed
 }
 
-// write implements queue.
-func (q *nativeQueue) write(pkt *gstack.PacketBuffer) error {
+// Write implements Queue.
+func (q *nativeQueue) Write(pkts []*gstack.PacketBuffer) (written int, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
-	if q.closed {
-		return errClosed
+	for _, pkt := range pkts {
+		if q.closed {
+			return written, os.ErrClosed
+		}
+		switch errno := q.write(pkt); {
+		case errno == 0:
+			written++
+		case isGoneErrno(errno):
+			return written, os.ErrClosed
+		}
 	}
+	return written, nil
+}
+
+// write writes one packet, borrowed.
+func (q *nativeQueue) write(pkt *gstack.PacketBuffer) unix.Errno {
 	var few [8]unix.Iovec
 	iovecs := gather(few[:0], pkt)
 	if len(iovecs) == 0 {
-		return io.ErrShortWrite
+		return unix.EINVAL
 	}
 	errno := rawfile.NonBlockingWriteIovec(q.fd, iovecs)
 	if errno == unix.EAGAIN {
 		errno = q.writeLater(iovecs)
 	}
-	return writeError(errno)
+	return errno
 }
 
 // writeLater writes as soon as there is room, or gives up.
@@ -104,27 +118,21 @@ func (q *nativeQueue) awaitRoom(deadline time.Time) bool {
 	}
 }
 
-// writeError maps what a write gave. An interface that is down refuses a packet
-// (EIO); one that was deleted (EBADFD) is gone for good.
-func writeError(errno unix.Errno) error {
-	switch errno {
-	case 0:
-		return nil
-	case unix.EBADFD, unix.EPIPE, unix.ECONNRESET:
-		return errClosed
-	}
-	return errno
+// isGoneErrno reports whether errno says that nothing can ever be written again:
+// the interface was deleted (EBADFD). One that is down refuses a packet (EIO).
+func isGoneErrno(errno unix.Errno) bool {
+	return errno == unix.EBADFD || errno == unix.EPIPE || errno == unix.ECONNRESET
 }
 
-// stop implements queue.
-func (q *nativeQueue) stop() {
+// Stop implements Queue.
+func (q *nativeQueue) Stop() {
 	if !q.stopped.Swap(true) {
 		q.wake.Stop()
 	}
 }
 
-// close implements queue.
-func (q *nativeQueue) close() error {
+// Close implements Queue.
+func (q *nativeQueue) Close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true

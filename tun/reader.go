@@ -1,33 +1,58 @@
 package tun
 
 import (
+	"errors"
+	"os"
+	"sync"
 	"time"
 
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// pause is how long the reader rests after an error, so that an interface that
+// pause is how long a reader rests after an error, so that an interface that
 // was deleted costs nothing.
 const pause = 100 * time.Millisecond
 
-// read reads packets and delivers them until the queue is stopped.
-func (e *endpoint) read() {
-	defer close(e.done)
+// A reader takes the packets of one queue to whoever is attached to the
+// endpoint. Those that a queue hands over at once are one delivery.
+type reader struct {
+	endpoint *endpoint
+	queue    Queue
+	begun    bool // the delivery of these packets; the goroutine's alone
+
+	// mu is a leaf.
+	mu sync.Mutex
+	// ended is told of each delivery's end. It uses mu.
+	ended sync.Cond
+	// delivering says that a delivery is under way, and deliveries how many
+	// there have been, it included. mu guards both.
+	delivering bool
+	deliveries uint64
+}
+
+func newReader(e *endpoint, q Queue) *reader {
+	r := &reader{endpoint: e, queue: q}
+	r.ended.L = &r.mu
+	return r
+}
+
+// run reads packets and delivers them until the queue is stopped.
+func (r *reader) run() {
+	deliver := r.deliver // bound once
 	for {
-		packet, err := e.queue.read()
-		switch err {
-		case nil:
-			e.deliver(packet)
-		case errStopped:
+		err := r.queue.Read(deliver)
+		r.end()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrClosed):
 			return
-		case errTooLong:
-			e.counters.tooLong.Add(1)
+		case err == errTooLong:
+			r.endpoint.counters.tooLong.Add(1)
 		default:
-			e.counters.readErrors.Add(1)
-			e.rest()
+			r.endpoint.counters.readErrors.Add(1)
+			r.endpoint.rest()
 		}
 	}
 }
@@ -42,55 +67,66 @@ func (e *endpoint) rest() {
 	}
 }
 
-// deliver hands packet, which it owns, to whoever is attached.
-func (e *endpoint) deliver(packet buffer.Buffer) {
-	protocol, ok := protocolOf(&packet)
+// deliver hands pkt, which it owns, to whoever is attached.
+func (r *reader) deliver(pkt *gstack.PacketBuffer) {
+	defer pkt.DecRef()
+	c := &r.endpoint.counters
+	protocol, ok := protocolOf(pkt)
 	if !ok {
-		e.counters.notIP.Add(1)
-		packet.Release()
+		c.notIP.Add(1)
 		return
 	}
-	dispatcher := e.begin()
+	if !r.begun {
+		r.begin()
+	}
+	// Looked up after the beginning, so that whoever detaches and then settles
+	// has either stopped this delivery or waits for it.
+	dispatcher := r.endpoint.dispatcher.Load()
 	if dispatcher == nil {
-		e.counters.detached.Add(1)
-		packet.Release()
+		c.detached.Add(1)
 		return
 	}
-	pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{Payload: packet})
 	pkt.NetworkProtocolNumber = protocol
-	dispatcher.DeliverNetworkPacket(protocol, pkt)
-	pkt.DecRef()
-	e.end()
+	(*dispatcher).DeliverNetworkPacket(protocol, pkt)
 }
 
-// begin notes that a delivery begins and returns to whom, nil for nobody.
-func (e *endpoint) begin() gstack.NetworkDispatcher {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.dispatcher == nil {
-		return nil
+// begin notes that a delivery begins.
+func (r *reader) begin() {
+	r.begun = true
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delivering = true
+	r.deliveries++
+}
+
+// end notes that the delivery, if there was one, is over.
+func (r *reader) end() {
+	if !r.begun {
+		return
 	}
-	e.delivering = true
-	e.deliveries++
-	return e.dispatcher
+	r.begun = false
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delivering = false
+	r.ended.Broadcast()
 }
 
-// end notes that the delivery is over.
-func (e *endpoint) end() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.delivering = false
-	e.changed.Broadcast()
+// settle waits for the delivery under way.
+func (r *reader) settle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for last := r.deliveries; r.delivering && r.deliveries == last; {
+		r.ended.Wait()
+	}
 }
 
 // protocolOf tells the protocol of a packet by its version field.
-func protocolOf(packet *buffer.Buffer) (tcpip.NetworkProtocolNumber, bool) {
-	views := packet.AsViewList()
-	first := views.Front()
-	if first == nil {
+func protocolOf(pkt *gstack.PacketBuffer) (tcpip.NetworkProtocolNumber, bool) {
+	var first [1]byte
+	if copyOut(first[:], pkt) == 0 {
 		return 0, false
 	}
-	switch first.AsSlice()[0] >> 4 {
+	switch first[0] >> 4 {
 	case header.IPv4Version:
 		return header.IPv4ProtocolNumber, true
 	case header.IPv6Version:

@@ -37,8 +37,8 @@ func newWaterQueue(device *water.Interface, mtu int) *waterQueue {
 	}
 }
 
-// read implements queue.
-func (q *waterQueue) read() (buffer.Buffer, error) {
+// Read implements Queue.
+func (q *waterQueue) Read(deliver func(*gstack.PacketBuffer)) error {
 	if q.next == nil {
 		// A packet that fills it was longer than the MTU, and perhaps cut off.
 		q.next = buffer.NewViewSize(q.mtu + 1)
@@ -46,13 +46,14 @@ func (q *waterQueue) read() (buffer.Buffer, error) {
 	n, err := q.device.Read(q.next.AsSlice())
 	switch {
 	case q.stopped.Load():
-		return buffer.Buffer{}, errStopped
+		return os.ErrClosed
 	case err != nil:
-		return buffer.Buffer{}, err
+		return err
 	case n > q.mtu:
-		return buffer.Buffer{}, errTooLong
+		return errTooLong
 	}
-	return q.take(max(n, 0)), nil
+	deliver(gstack.NewPacketBuffer(gstack.PacketBufferOptions{Payload: q.take(max(n, 0))}))
+	return nil
 }
 
 // take returns the first n octets of what was read, the headers in a view of
@@ -82,32 +83,39 @@ func appendView(packet *buffer.Buffer, view *buffer.View) {
 	packet.Merge(&rest)
 }
 
-// write implements queue.
-func (q *waterQueue) write(pkt *gstack.PacketBuffer) error {
+// Write implements Queue.
+func (q *waterQueue) Write(pkts []*gstack.PacketBuffer) (written int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for _, pkt := range pkts {
+		switch err := q.write(pkt); {
+		case err == nil:
+			written++
+		case q.stopped.Load(), errors.Is(err, os.ErrClosed), isGone(err):
+			return written, os.ErrClosed
+		}
+	}
+	return written, nil
+}
+
+// write writes one packet, borrowed. The caller holds mu.
+func (q *waterQueue) write(pkt *gstack.PacketBuffer) error {
 	q.packet = q.packet[:0]
 	for _, octets := range pkt.AsSlices() {
 		q.packet = append(q.packet, octets...)
 	}
-	switch _, err := q.device.Write(q.packet); {
-	case err == nil:
-		return nil
-	case q.stopped.Load(), errors.Is(err, os.ErrClosed), isGone(err):
-		return errClosed
-	default:
-		return err
-	}
+	_, err := q.device.Write(q.packet)
+	return err
 }
 
-// stop implements queue. Closing is all that ends a read.
-func (q *waterQueue) stop() {
+// Stop implements Queue. Closing is all that ends a read.
+func (q *waterQueue) Stop() {
 	q.stopped.Store(true)
 	q.closeOnce()
 }
 
-// close implements queue.
-func (q *waterQueue) close() error {
+// Close implements Queue.
+func (q *waterQueue) Close() error {
 	if q.next != nil {
 		q.next.Release()
 		q.next = nil

@@ -9,27 +9,27 @@ import (
 )
 
 // openWater opens the interface cfg.Name through water.
-func openWater(cfg Config) (queue, string, error) {
+func openWater(cfg Config) (opened, error) {
 	// water leaks its descriptor where the kernel refuses the interface, so
 	// that is found out beforehand.
-	fd, _, flags, err := openDescriptor(cfg.Name)
+	fd, _, flags, err := openDescriptor(cfg.Name, unix.IFF_TUN|unix.IFF_NO_PI)
 	if err != nil {
-		return nil, "", err
+		return opened{}, err
 	}
 	if err := unix.Close(fd); err != nil {
-		return nil, "", err
+		return opened{}, err
 	}
 	params := water.Config{DeviceType: water.TUN}
 	params.Name = cfg.Name
 	params.Persist = flags&unix.IFF_PERSIST != 0 // Without it, water ends that.
 	device, err := water.New(params)
 	if err != nil {
-		return nil, "", explain(cfg.Name, err)
+		return opened{}, explain(cfg.Name, err)
 	}
 	if err := closeOnExec(device); err != nil {
-		return nil, "", errors.Join(err, device.Close())
+		return opened{}, errors.Join(err, device.Close())
 	}
-	return newWaterQueue(device, cfg.MTU), device.Name(), nil
+	return opened{name: device.Name(), queues: []Queue{newWaterQueue(device, cfg.MTU)}}, nil
 }
 
 // closeOnExec keeps the descriptor of device from children, which water does
