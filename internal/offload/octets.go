@@ -1,0 +1,88 @@
+package offload
+
+import (
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// octets reads a packet without changing it, whatever the sizes of its views.
+// It is quick where positions do not decrease from call to call.
+type octets struct {
+	first *buffer.View
+	skip  int // octets of the views before the packet begins
+	view  *buffer.View
+	base  int // position of view in the packet
+	// limit is the position that no read passes.
+	limit   int
+	scratch [40]byte
+}
+
+// octetsOf returns the octets of packet, borrowed.
+func octetsOf(packet *buffer.Buffer) octets {
+	views := packet.AsViewList()
+	return octets{first: views.Front(), view: views.Front(), limit: int(packet.Size())}
+}
+
+// octetsOfPacket returns the octets of pkt, headers included, borrowed.
+func octetsOfPacket(pkt *gstack.PacketBuffer) octets {
+	views, skip := pkt.AsViewList()
+	return octets{first: views.Front(), skip: skip, view: views.Front(), base: -skip, limit: pkt.Size()}
+}
+
+// seek makes view the one that holds position at, which is below limit.
+func (o *octets) seek(at int) {
+	if at < o.base {
+		o.view, o.base = o.first, -o.skip
+	}
+	for at >= o.base+o.view.Size() {
+		o.base += o.view.Size()
+		o.view = o.view.Next()
+	}
+}
+
+// at returns n octets at position at, or nil where the limit comes first. n is
+// from 1 to 40, and the result holds until the next call.
+func (o *octets) at(at, n int) []byte {
+	if at+n > o.limit {
+		return nil
+	}
+	o.seek(at)
+	if here := o.view.AsSlice()[at-o.base:]; len(here) >= n {
+		return here[:n]
+	}
+	o.copy(o.scratch[:n], at)
+	return o.scratch[:n]
+}
+
+// copy fills dst with the octets at position at. They must be there.
+func (o *octets) copy(dst []byte, at int) {
+	if len(dst) == 0 {
+		return
+	}
+	o.seek(at)
+	n := copy(dst, o.view.AsSlice()[at-o.base:])
+	for v := o.view.Next(); n < len(dst); v = v.Next() {
+		n += copy(dst[n:], v.AsSlice())
+	}
+}
+
+// sum returns the folded sum of the octets from position from up to to. They
+// must be there.
+func (o *octets) sum(from, to int) uint16 {
+	if from == to {
+		return 0
+	}
+	o.seek(from)
+	var s checksum.Checksumer
+	here := o.view.AsSlice()[from-o.base:]
+	for v := o.view; ; here = v.AsSlice() {
+		if n := to - from; len(here) >= n {
+			s.Add(here[:n])
+			return s.Checksum()
+		}
+		s.Add(here)
+		from += len(here)
+		v = v.Next()
+	}
+}
