@@ -16,6 +16,7 @@ import (
 	"github.com/v6stack/v6stack/internal/size"
 	"github.com/v6stack/v6stack/stack"
 	"github.com/v6stack/v6stack/stack/filter"
+	"github.com/v6stack/v6stack/tun"
 )
 
 // newCheckCommand returns the command that checks a configuration.
@@ -96,12 +97,27 @@ func printConfig(w io.Writer, file string, cfg *config.Config) error {
 }
 
 func printLinks(w io.Writer, cfg *config.Config) {
-	fmt.Fprint(w, "\nLINK\tZONE\tMTU\tNETNS\tADDRESSES\tHOST ADDRESSES\tHOST ROUTES\tCHECK SOURCE\n")
+	fmt.Fprint(w, "\nLINK\tZONE\tMTU\tBACKEND\tOFFLOAD\tQUEUES\tNETNS\tADDRESSES\tHOST ADDRESSES\tHOST ROUTES\tCHECK SOURCE\n")
 	for i := range cfg.Stack.Links {
 		link, device := &cfg.Stack.Links[i], &cfg.TUNs[i]
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", link.Name, link.Zone, device.MTU, cmp.Or(device.NetNS, "-"),
+		fmt.Fprintf(w, "%s\t%s\t%d\t%v\t%v\t%s\t%s\t%s\t%s\t%s\t%s\n", link.Name, link.Zone, device.MTU,
+			device.Backend, offload(device), queues(device), cmp.Or(device.NetNS, "-"),
 			list(link.Addresses), list(device.HostAddresses), list(device.HostRoutes), checkSource(link))
 	}
+}
+
+// offload returns whether a device may leave work to the system.
+func offload(device *tun.Config) string {
+	on := switchFlag(!device.NoOffload)
+	return on.String()
+}
+
+// queues returns how many queues a device is to have.
+func queues(device *tun.Config) string {
+	if device.Queues == 0 {
+		return "auto"
+	}
+	return fmt.Sprint(device.Queues)
 }
 
 // checkSource returns whether the router looks at sources on a link: unless the

@@ -34,7 +34,11 @@ func TestCheck(t *testing.T) {
 	}{
 		{
 			text:   "[[link]]\nname = \"alone\"\naddresses = [\"fe80::1/64\"]\n",
-			stdout: []string{"FILE: 1 link, 1 zone, 0 routes, 0 rules\n", "alone  default  1500  -      fe80::1/64  -", "off\n"},
+			stdout: []string{"FILE: 1 link, 1 zone, 0 routes, 0 rules\n", "alone  default  1500  auto     on       auto    -      fe80::1/64  -", "off\n"},
+		},
+		{
+			text:   "[[link]]\nname = \"alone\"\nbackend = \"native\"\noffload = false\nqueues = 2\n",
+			stdout: []string{"alone  default  1500  native   off      2       -      -"},
 		},
 		{
 			text: "[[link]]\nname = \"a\"\nnetns = './absent'\ncheck_source = true\n[[rule]]\nprotocol = 132\nfrom = \"link:a\"\naction = \"allow\"\nstateful = false\n",
@@ -48,7 +52,7 @@ func TestCheck(t *testing.T) {
 			text:   "[[link]]\nname = \"a\"\nmtu = 1\nmut = 2\n",
 			status: exitUsage,
 			stderr: "FILE:3:7: mtu = 1: want a whole number from 1280 to 65535\n" +
-				"FILE:4:1: unknown key mut in [[link]]: want one of name, netns, host_addresses, host_routes, addresses, mtu, zone, check_source, icmp_errors\n",
+				"FILE:4:1: unknown key mut in [[link]]: want one of name, netns, host_addresses, host_routes, addresses, mtu, backend, offload, queues, zone, check_source, icmp_errors\n",
 		},
 	} {
 		file := filepath.Join(t.TempDir(), "router.toml")

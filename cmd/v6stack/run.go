@@ -32,6 +32,8 @@ type runFlags struct {
 	addrs                 prefixesFlag
 	mtu, echo             numberFlag
 	backend               backendFlag
+	offload               switchFlag
+	queues                numberFlag
 	reassembly            reassemblyFlags
 	noICMPErrors          bool
 	pcap                  string
@@ -57,6 +59,10 @@ With --config it is a router between the TUN devices that a file describes, with
 zones and a packet filter; SIGHUP has it read the file again. A file that has
 anything wrong changes nothing. A device that disappears is opened again, once a
 second, until that succeeds; the other links go on.
+
+On Linux, TCP segments cross to the kernel and back as large as they come, and
+more than one processor may read: what the device and the kernel agreed on is
+said on standard error, and --offload=off, --queues and --backend restrict it.
 
 What goes on is shown by "v6stack status", which asks over a unix socket that
 only the same user may connect to, and by --metrics, for Prometheus.
@@ -100,6 +106,8 @@ Packets that the file is too slow for are left out, and counted in the file.`,
 func (f *runFlags) register(set *pflag.FlagSet) {
 	f.mtu = numberFlag{value: tun.DefaultMTU, least: tun.MinMTU, most: tun.MaxMTU}
 	f.echo = numberFlag{least: 1, most: 65535}
+	f.offload = true
+	f.queues = numberFlag{most: tun.MaxQueues}
 	set.StringVar(&f.tun, "tun", "", "`name` of the TUN device; the system chooses one if it is empty")
 	set.StringVar(&f.netns, "netns", "", "network namespace, by `name` or path, where the host's side of the device lives")
 	set.Var(&f.hostAddrs, "host-addr", "address of the host's side with its prefix length; repeatable")
@@ -108,6 +116,8 @@ func (f *runFlags) register(set *pflag.FlagSet) {
 	set.Var(&f.mtu, "mtu", "longest packet on the link in octets, from 1280 to 65535")
 	set.Var(&f.echo, "echo", "port on which TCP and UDP are echoed, from 1 to 65535; none if absent")
 	set.Var(&f.backend, "backend", "how the device is opened: auto, native or water")
+	set.Var(&f.offload, "offload", "have large segments and checksums left to the system where it can: on or off")
+	set.Var(&f.queues, "queues", fmt.Sprintf("queues of the device, from 0 to %d; 0, or absent, for as many as are useful", tun.MaxQueues))
 	f.reassembly.register(set)
 	set.BoolVar(&f.noICMPErrors, "no-icmp-errors", false, "send no ICMPv6 errors about fragments")
 	set.StringVar(&f.pcap, "pcap", "", "write packets, before and after reassembly, to this pcapng `file`")
@@ -122,13 +132,14 @@ func runFile(ctx context.Context, flags *runFlags, cmd *cobra.Command) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
+	notices := log.New(cmd.ErrOrStderr(), cmd.CommandPath()+": ", 0)
 	r := &router{
 		file:    flags.file,
-		open:    jack.OpenTUN,
+		open:    noting(jack.OpenTUN, notices),
 		reloads: reload,
 		observe: &flags.observe,
 		stdout:  cmd.OutOrStdout(),
-		notices: log.New(cmd.ErrOrStderr(), cmd.CommandPath()+": ", 0),
+		notices: notices,
 	}
 	return r.run(ctx)
 }
@@ -152,6 +163,9 @@ func (f *runFlags) config(set *pflag.FlagSet) (stack.Config, error) {
 	if len(f.addrs) == 0 {
 		return stack.Config{}, usagef("--addr is missing: want at least one IPv6 address with its prefix length, such as fd00:6::2/64")
 	}
+	if f.queues.value > 1 && tun.Backend(f.backend) == tun.Water {
+		return stack.Config{}, usagef("--queues %d with --backend water: want 0 or 1, or another backend", f.queues.value)
+	}
 	zone, err := f.reassembly.zone(set)
 	if err != nil {
 		return stack.Config{}, err
@@ -174,6 +188,8 @@ func runOnTUN(ctx context.Context, flags *runFlags, cfg stack.Config, stdout io.
 		Name:          flags.tun,
 		MTU:           flags.mtu.value,
 		Backend:       tun.Backend(flags.backend),
+		NoOffload:     !bool(flags.offload),
+		Queues:        flags.queues.value,
 		NetNS:         flags.netns,
 		HostAddresses: flags.hostAddrs,
 		HostRoutes:    flags.hostRoutes,
@@ -184,6 +200,7 @@ func runOnTUN(ctx context.Context, flags *runFlags, cfg stack.Config, stdout io.
 	if err != nil {
 		return err
 	}
+	flags.observe.notice("%s", features(device.Name(), device.Features()))
 	return errors.Join(runOn(ctx, device.Endpoint(), flags, cfg, stdout), device.Close())
 }
 

@@ -123,3 +123,26 @@ func (f *backendFlag) String() string { return tun.Backend(*f).String() }
 
 // Type names the kind of value in the help text.
 func (f *backendFlag) Type() string { return "backend" }
+
+// A switchFlag is on or off.
+type switchFlag bool
+
+// Set parses text; it implements pflag.Value.
+func (f *switchFlag) Set(text string) error {
+	if text != "on" && text != "off" {
+		return fmt.Errorf("want on or off")
+	}
+	*f = text == "on"
+	return nil
+}
+
+// String returns on or off.
+func (f *switchFlag) String() string {
+	if *f {
+		return "on"
+	}
+	return "off"
+}
+
+// Type names the kind of value in the help text.
+func (f *switchFlag) Type() string { return "on|off" }

@@ -46,6 +46,9 @@ type linkTable struct {
 	HostRoutes    []string `toml:"host_routes" want:"an IPv6 prefix, such as \"2001:db8::/32\""`
 	Addresses     []string `toml:"addresses" want:"an IPv6 unicast address and its prefix length, such as \"2001:db8:a::ff/64\""`
 	MTU           int      `toml:"mtu" want:"a whole number from 1280 to 65535"`
+	Backend       string   `toml:"backend" want:"\"auto\", \"native\" or \"water\""`
+	Offload       bool     `toml:"offload" want:"true or false"`
+	Queues        int      `toml:"queues" want:"a whole number from 0 to 16"`
 	Zone          string   `toml:"zone" want:"a name of 1 to 63 printable characters without spaces"`
 	CheckSource   *bool    `toml:"check_source" want:"true or false"`
 	ICMPErrors    bool     `toml:"icmp_errors" want:"true or false"`

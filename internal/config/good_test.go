@@ -66,6 +66,9 @@ host_addresses = ["2001:db8:a::1/64", "fe80::1/64"]
 host_routes = ["::/0", "2001:db8::/32"]
 addresses = ["2001:db8:a::ff/64", "fe80::ff/64"]
 mtu = 9000
+backend = "native"
+offload = false
+queues = 2
 zone = "red"
 check_source = false
 icmp_errors = false
@@ -76,6 +79,9 @@ addresses = ["2001:db8:a::ff/64", "fe80::ff/64"]
 
 [[link]]
 name = "third"
+backend = "water"
+offload = true
+queues = 1
 zone = "blue"
 check_source = true
 icmp_errors = true
@@ -154,10 +160,10 @@ action = "allow"
 	devices := []tun.Config{
 		{
 			Name: "left", NetNS: "hosta", MTU: 9000, HostAddresses: prefixes("2001:db8:a::1/64", "fe80::1/64"),
-			HostRoutes: prefixes("::/0", "2001:db8::/32"),
+			HostRoutes: prefixes("::/0", "2001:db8::/32"), Backend: tun.Native, NoOffload: true, Queues: 2,
 		},
 		{Name: "right", MTU: 1500},
-		{Name: "third", MTU: 1500},
+		{Name: "third", MTU: 1500, Backend: tun.Water, Queues: 1},
 	}
 	if !reflect.DeepEqual(cfg.TUNs, devices) {
 		t.Errorf("the devices are\n%+v\nwant\n%+v", cfg.TUNs, devices)
@@ -171,7 +177,7 @@ func TestDefaults(t *testing.T) {
 	if zone := cfg.Stack.Engine.Zone; zone != want || cfg.Stack.Engine.Total != defrag.DefaultTotal {
 		t.Errorf("reassembly %+v, want %+v", cfg.Stack.Engine, want)
 	}
-	if cfg.TUNs[0].MTU != tun.DefaultMTU || cfg.Stack.Links[0].NoICMPErrors || cfg.Stack.Links[0].CheckSource != nil {
+	if !reflect.DeepEqual(cfg.TUNs[0], tun.Config{Name: "a", MTU: tun.DefaultMTU}) || cfg.Stack.Links[0].NoICMPErrors || cfg.Stack.Links[0].CheckSource != nil {
 		t.Errorf("link %+v with device %+v", cfg.Stack.Links[0], cfg.TUNs[0])
 	}
 	cfg = parse(t, "[[zone]]\nname = \"default\"\nhigh = \"65MiB\"\n[[link]]\nname = \"a\"\n")

@@ -28,6 +28,7 @@ func (b *builder) addLink(table string, keys *linkTable) {
 	if path := table + ".mtu"; b.has(path) {
 		device.MTU = b.number(path, keys.MTU, tun.MinMTU, tun.MaxMTU)
 	}
+	b.addMeans(table, keys, &device)
 	if path := table + ".zone"; b.has(path) {
 		if link.Zone = keys.Zone; !isLabel(keys.Zone) {
 			b.unwanted(path)
@@ -45,6 +46,22 @@ func (b *builder) addLink(table string, keys *linkTable) {
 	b.addHost(table, keys, &device, link.Addresses)
 	b.config.Stack.Links = append(b.config.Stack.Links, link)
 	b.config.TUNs = append(b.config.TUNs, device)
+}
+
+// addMeans adds by what means a link's device is opened.
+func (b *builder) addMeans(table string, keys *linkTable, device *tun.Config) {
+	if path := table + ".backend"; b.has(path) {
+		device.Backend = b.backend(path, keys.Backend)
+	}
+	if path := table + ".offload"; b.has(path) {
+		device.NoOffload = !keys.Offload
+	}
+	if path := table + ".queues"; b.has(path) {
+		device.Queues = b.number(path, keys.Queues, 0, tun.MaxQueues)
+		if device.Queues > 1 && device.Queues <= tun.MaxQueues && device.Backend == tun.Water {
+			b.refuse(path, "backend %v has one: want 0 or 1, or another backend", device.Backend)
+		}
+	}
 }
 
 func (b *builder) checkLinkName(table, name string) {

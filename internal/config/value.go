@@ -10,6 +10,7 @@ import (
 
 	"github.com/v6stack/v6stack/internal/size"
 	"github.com/v6stack/v6stack/stack/filter"
+	"github.com/v6stack/v6stack/tun"
 )
 
 // maxName is the longest name of an interface, maxLabel of a zone or a rule.
@@ -45,6 +46,17 @@ func (b *builder) number(path string, n, least, most int) int {
 		b.unwanted(path)
 	}
 	return n
+}
+
+// backend returns the backend that text stands for, or Auto if it was refused.
+func (b *builder) backend(path, text string) tun.Backend {
+	for _, backend := range []tun.Backend{tun.Auto, tun.Native, tun.Water} {
+		if backend.String() == text {
+			return backend
+		}
+	}
+	b.unwanted(path)
+	return tun.Auto
 }
 
 // address returns the address, and the length of its prefix, that text stands
