@@ -268,7 +268,7 @@ func TestKindsOfDescriptor(t *testing.T) {
 		refused bool
 	}{
 		{"TUN", netlink.TUNTAP_MODE_TUN, 0, false},
-		{"TUN with GSO headers", netlink.TUNTAP_MODE_TUN, netlink.TUNTAP_VNET_HDR, true},
+		{"TUN with offload headers", netlink.TUNTAP_MODE_TUN, netlink.TUNTAP_VNET_HDR, false},
 		{"TAP", netlink.TUNTAP_MODE_TAP, 0, true},
 	} {
 		fd := tuntap(t, "v6kind", test.mode, netlink.TUNTAP_NO_PI|test.flags)
@@ -278,6 +278,9 @@ func TestKindsOfDescriptor(t *testing.T) {
 			t.Errorf("%s: got %v", test.name, err)
 		case !test.refused:
 			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			if got, want := device.Features().Checksum, test.flags != 0; got != want {
+				t.Errorf("%s: Features().Checksum is %v", test.name, got)
+			}
 			if device.Name() != "v6kind" || err != nil || flags&unix.FD_CLOEXEC == 0 {
 				t.Errorf("%s: got name %q, descriptor flags %#x, %v", test.name, device.Name(), flags, err)
 			}

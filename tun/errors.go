@@ -18,5 +18,8 @@ var (
 	ErrNameTaken = errors.New("name taken")
 )
 
-// errTooLong says that a packet was longer than the MTU and is lost.
-var errTooLong = errors.New("packet longer than the MTU")
+// What is wrong with a packet that is lost.
+var (
+	errTooLong   = errors.New("packet longer than the MTU")
+	errMalformed = errors.New("packet not what the header ahead of it says")
+)

@@ -16,7 +16,7 @@ const flowSpan = header.IPv6MinimumSize + 4
 // or UDP ports. All fragments of a datagram are of one flow.
 func flowHash(pkt *gstack.PacketBuffer) uint32 {
 	var octets [flowSpan]byte
-	n := copyOut(octets[:], pkt)
+	n := copyOut(octets[:], pkt, 0)
 	switch {
 	case n >= header.IPv6MinimumSize && octets[0]>>4 == header.IPv6Version:
 		return mix(octets[8:header.IPv6MinimumSize], ports(octets[header.IPv6MinimumSize:n], octets[6]))
@@ -50,10 +50,11 @@ func mix(addresses []byte, ports uint32) uint32 {
 	return hash ^ hash>>16
 }
 
-// copyOut copies the start of pkt, borrowed, to dst and returns how much there
-// was.
-func copyOut(dst []byte, pkt *gstack.PacketBuffer) (n int) {
+// copyOut copies octets of pkt, borrowed, from the given position on to dst, and
+// returns how many there were.
+func copyOut(dst []byte, pkt *gstack.PacketBuffer, from int) (n int) {
 	views, offset := pkt.AsViewList()
+	offset += from
 	for v := views.Front(); v != nil && n < len(dst); v = v.Next() {
 		octets := v.AsSlice()
 		if offset >= len(octets) {

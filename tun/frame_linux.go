@@ -20,20 +20,28 @@ var frameSizes = [...]int{headerSize, 2048, 4096, 8192, 16384, 32768, 2048}
 // those that a packet leaves unused serve the next. The zero value is ready.
 // It is one goroutine's.
 type frame struct {
+	header virtioHeader
 	views  [len(frameSizes)]*buffer.View
-	vector [len(frameSizes)]unix.Iovec
+	// vector is the header and the views.
+	vector [1 + len(frameSizes)]unix.Iovec
 }
 
-// iovecs returns the places to read to, all of them. They stay the frame's.
-func (f *frame) iovecs() []unix.Iovec {
+// iovecs returns the places to read to, all of them, with the header's or
+// without. They stay the frame's.
+func (f *frame) iovecs(withHeader bool) []unix.Iovec {
 	for i, size := range frameSizes {
 		if f.views[i] != nil {
 			break // Packets use views from the front.
 		}
 		f.views[i] = buffer.NewViewSize(size)
-		f.vector[i].Base = f.views[i].BasePtr()
-		f.vector[i].SetLen(size)
+		f.vector[1+i].Base = f.views[i].BasePtr()
+		f.vector[1+i].SetLen(size)
 	}
+	if !withHeader {
+		return f.vector[1:]
+	}
+	f.vector[0].Base = &f.header[0]
+	f.vector[0].SetLen(virtioSize)
 	return f.vector[:]
 }
 

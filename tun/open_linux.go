@@ -73,20 +73,6 @@ func create(cfg Config) (opened, error) {
 	return o, nil
 }
 
-// openNative opens the interface cfg.Name.
-func openNative(cfg Config) (opened, error) {
-	fd, name, _, err := openDescriptor(cfg.Name, plainFlags)
-	if err != nil {
-		return opened{}, err
-	}
-	q, err := newQueue(fd)
-	if err != nil {
-		unix.Close(fd)
-		return opened{}, err
-	}
-	return opened{name: name, queues: []Queue{q}}, nil
-}
-
 // openDescriptor opens the interface called name, or one that the kernel names
 // if name is empty, and returns its descriptor, name and flags.
 func openDescriptor(name string, wanted uint16) (fd int, actual string, flags uint16, err error) {
@@ -126,37 +112,42 @@ func exists(name string) bool {
 
 // adopt returns a device over cfg.FD, which is the device's if there is no
 // error.
-func adopt(cfg Config) (opened, error) {
+func adopt(cfg Config) (o opened, err error) {
 	fd := cfg.FD
-	name, err := checkDescriptor(fd)
+	name, flags, err := checkDescriptor(fd)
 	if err != nil {
 		return opened{}, fmt.Errorf("FD %d: %w", fd, err)
 	}
-	q, err := newQueue(fd)
+	var features Features
+	if flags&unix.IFF_VNET_HDR != 0 { // Others are not ours to change.
+		if features, err = negotiate(fd, flags, cfg.NoOffload); err != nil {
+			return opened{}, fmt.Errorf("FD %d: %w", fd, err)
+		}
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return opened{}, fmt.Errorf("FD %d: %w", fd, err)
+	}
+	q, err := newQueue(fd, flags, features)
 	if err != nil {
 		return opened{}, err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(q.wake.EFD)
-		return opened{}, fmt.Errorf("FD %d: %w", fd, err)
-	}
 	unix.CloseOnExec(fd)
-	return opened{name: name, queues: []Queue{q}}, nil
+	return opened{name: name, features: features, queues: []Queue{q}}, nil
 }
 
-// checkDescriptor reports what is wrong with fd, else the name of its
-// interface: "" if it is not a TUN device's.
-func checkDescriptor(fd int) (string, error) {
+// checkDescriptor reports what is wrong with fd, else the name of its interface
+// and the flags it was opened with: "" and 0 if it is not a TUN device's.
+func checkDescriptor(fd int) (name string, flags uint16, err error) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrConfig, err)
+		return "", 0, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	name, flags, err := interfaceOf(fd)
+	name, flags, err = interfaceOf(fd)
 	switch {
 	case err != nil:
-		return "", nil
+		return "", 0, nil
 	// IFF_NO_PI cannot be asked for: in an answer the bit means another thing.
-	case flags&unix.IFF_TUN == 0 || flags&unix.IFF_VNET_HDR != 0:
-		return "", fmt.Errorf("%w: %s carries more than bare IP packets (flags %#x)", ErrConfig, name, flags)
+	case flags&unix.IFF_TUN == 0:
+		return "", 0, fmt.Errorf("%w: %s carries more than bare IP packets (flags %#x)", ErrConfig, name, flags)
 	}
-	return name, nil
+	return name, flags, nil
 }

@@ -18,13 +18,18 @@ import (
 // another kind of descriptor may not.
 const writeWait = 10 * time.Millisecond
 
+// batch is how many packets are read before the reader looks up.
+const batch = 64
+
 // nativeQueue is a descriptor of a TUN device, or anything that keeps packets
 // apart. Packets are read into views and written out of them.
 type nativeQueue struct {
-	fd      int
-	wake    stopfd.StopFD
-	stopped atomic.Bool
-	frame   frame // the reader's
+	fd       int
+	wake     stopfd.StopFD
+	stopped  atomic.Bool
+	virtio   bool // a virtioHeader stands ahead of each packet
+	features Features
+	frame    frame // the reader's
 
 	// mu keeps fd open while packets are written.
 	mu sync.RWMutex
@@ -32,60 +37,78 @@ type nativeQueue struct {
 	closed bool
 }
 
-// newQueue returns a queue that owns fd, which is non-blocking.
-func newQueue(fd int) (*nativeQueue, error) {
+// newQueue returns a queue that owns fd, which is non-blocking, and was opened
+// with flags and granted features.
+func newQueue(fd int, flags uint16, features Features) (*nativeQueue, error) {
 	wake, err := stopfd.New()
 	if err != nil {
 		return nil, err
 	}
 	unix.CloseOnExec(wake.EFD)
-	return &nativeQueue{fd: fd, wake: wake}, nil
+	return &nativeQueue{fd: fd, wake: wake, virtio: flags&unix.IFF_VNET_HDR != 0, features: features}, nil
 }
 
 // Read implements Queue.
 func (q *nativeQueue) Read(deliver func(*gstack.PacketBuffer)) error {
+	n, err := q.await()
+	for i := 0; err == nil && n > 0; i++ {
+		if err := q.receive(n, deliver); err != nil {
+			return err
+		}
+		if i == batch {
+			return nil
+		}
+		var errno unix.Errno
+		if n, errno = readv(q.fd, q.frame.iovecs(q.virtio)); errno != 0 {
+			return nil // If it is more than that there are none, the next Read says so.
+		}
+	}
+	return err
+}
+
+// await waits for a packet and reads it. It returns its length.
+func (q *nativeQueue) await() (int, error) {
 	for !q.stopped.Load() {
-		n, errno := rawfile.BlockingReadvUntilStopped(q.wake.EFD, q.fd, q.frame.iovecs())
+		n, errno := rawfile.BlockingReadvUntilStopped(q.wake.EFD, q.fd, q.frame.iovecs(q.virtio))
 		switch {
 		case n < 0: // Stopped, which the next round tells.
 		case errno == unix.EINTR:
 		case errno != 0:
-			return errno
+			return 0, errno
 		case n == 0:
-			return io.EOF
+			return 0, io.EOF
 		default:
-			deliver(gstack.NewPacketBuffer(gstack.PacketBufferOptions{Payload: q.frame.take(n)}))
-			return nil
+			return n, nil
 		}
 	}
-	return os.ErrClosed
+	return 0, os.ErrClosed
 }
 
 // Write implements Queue.
 func (q *nativeQueue) Write(pkts []*gstack.PacketBuffer) (written int, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
-	for _, pkt := range pkts {
-		if q.closed {
-			return written, os.ErrClosed
-		}
-		switch errno := q.write(pkt); {
+	if q.closed {
+		return 0, os.ErrClosed
+	}
+	w := writers.Get().(*writer)
+	defer w.release()
+	w.queue = q
+	for len(pkts) > 0 {
+		n, errno := w.write(pkts)
+		switch {
 		case errno == 0:
-			written++
+			written += n
 		case isGoneErrno(errno):
 			return written, os.ErrClosed
 		}
+		pkts = pkts[n:]
 	}
 	return written, nil
 }
 
-// write writes one packet, borrowed.
-func (q *nativeQueue) write(pkt *gstack.PacketBuffer) unix.Errno {
-	var few [8]unix.Iovec
-	iovecs := gather(few[:0], pkt)
-	if len(iovecs) == 0 {
-		return unix.EINVAL
-	}
+// writev writes a packet, waiting a moment for room.
+func (q *nativeQueue) writev(iovecs []unix.Iovec) unix.Errno {
 	errno := rawfile.NonBlockingWriteIovec(q.fd, iovecs)
 	if errno == unix.EAGAIN {
 		errno = q.writeLater(iovecs)
@@ -137,5 +160,8 @@ func (q *nativeQueue) Close() error {
 	defer q.mu.Unlock()
 	q.closed = true
 	q.frame.release()
+	if q.virtio {
+		relinquish(q.fd)
+	}
 	return errors.Join(unix.Close(q.fd), unix.Close(q.wake.EFD))
 }

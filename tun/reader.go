@@ -9,6 +9,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/v6stack/v6stack/internal/offload"
 )
 
 // pause is how long a reader rests after an error, so that an interface that
@@ -50,6 +52,8 @@ func (r *reader) run() {
 			return
 		case err == errTooLong:
 			r.endpoint.counters.tooLong.Add(1)
+		case err == errMalformed:
+			r.endpoint.counters.malformed.Add(1)
 		default:
 			r.endpoint.counters.readErrors.Add(1)
 			r.endpoint.rest()
@@ -76,6 +80,10 @@ func (r *reader) deliver(pkt *gstack.PacketBuffer) {
 		c.notIP.Add(1)
 		return
 	}
+	if r.endpoint.features.Checksum && !isVouched(pkt) {
+		c.badChecksum.Add(1)
+		return
+	}
 	if !r.begun {
 		r.begin()
 	}
@@ -88,6 +96,18 @@ func (r *reader) deliver(pkt *gstack.PacketBuffer) {
 	}
 	pkt.NetworkProtocolNumber = protocol
 	(*dispatcher).DeliverNetworkPacket(protocol, pkt)
+}
+
+// isVouched reports whether the checksums of pkt, borrowed, are right, or left
+// to be finished, or the system's word for it. gVisor believes whatever comes
+// from a device that verifies checksums at all.
+func isVouched(pkt *gstack.PacketBuffer) bool {
+	if pkt.GSOOptions.NeedsCsum || pkt.RXChecksumValidated {
+		return true
+	}
+	packet := pkt.Data().ToBuffer()
+	defer packet.Release()
+	return offload.Valid(&packet)
 }
 
 // begin notes that a delivery begins.
@@ -123,7 +143,7 @@ func (r *reader) settle() {
 // protocolOf tells the protocol of a packet by its version field.
 func protocolOf(pkt *gstack.PacketBuffer) (tcpip.NetworkProtocolNumber, bool) {
 	var first [1]byte
-	if copyOut(first[:], pkt) == 0 {
+	if copyOut(first[:], pkt, 0) == 0 {
 		return 0, false
 	}
 	switch first[0] >> 4 {

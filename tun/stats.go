@@ -8,6 +8,11 @@ type Stats struct {
 	// is neither 4 nor 6; TooLong those that exceeded the MTU of a water
 	// device; Detached those that came while nothing was attached.
 	NotIP, TooLong, Detached uint64
+	// Malformed are packets from the host that were dropped because they were
+	// not what the offload header ahead of them says; BadChecksum those with a
+	// wrong checksum, which are dropped where Features.Checksum is on: gVisor
+	// would not look.
+	Malformed, BadChecksum uint64
 	// Refused are packets for the host that the system did not take: the
 	// interface is down, a queue is full, or the packet is not IP.
 	Refused uint64
@@ -17,15 +22,17 @@ type Stats struct {
 
 // counters are the live form of Stats.
 type counters struct {
-	notIP, tooLong, detached, refused, readErrors atomic.Uint64
+	notIP, tooLong, detached, malformed, badChecksum, refused, readErrors atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
 	return Stats{
-		NotIP:      c.notIP.Load(),
-		TooLong:    c.tooLong.Load(),
-		Detached:   c.detached.Load(),
-		Refused:    c.refused.Load(),
-		ReadErrors: c.readErrors.Load(),
+		NotIP:       c.notIP.Load(),
+		TooLong:     c.tooLong.Load(),
+		Detached:    c.detached.Load(),
+		Malformed:   c.malformed.Load(),
+		BadChecksum: c.badChecksum.Load(),
+		Refused:     c.refused.Load(),
+		ReadErrors:  c.readErrors.Load(),
 	}
 }
