@@ -55,11 +55,9 @@ func (o *octets) at(at, n int) []byte {
 	return o.scratch[:n]
 }
 
-// copy fills dst with the octets at position at. They must be there.
+// copy fills dst, which is not empty, with the octets at position at. They must
+// be there.
 func (o *octets) copy(dst []byte, at int) {
-	if len(dst) == 0 {
-		return
-	}
 	o.seek(at)
 	n := copy(dst, o.view.AsSlice()[at-o.base:])
 	for v := o.view.Next(); n < len(dst); v = v.Next() {
@@ -67,22 +65,18 @@ func (o *octets) copy(dst []byte, at int) {
 	}
 }
 
-// sum returns the folded sum of the octets from position from up to to. They
-// must be there.
+// sum returns the folded sum of the octets from position from up to to, at least
+// one. They must be there.
 func (o *octets) sum(from, to int) uint16 {
-	if from == to {
-		return 0
-	}
 	o.seek(from)
 	var s checksum.Checksumer
-	here := o.view.AsSlice()[from-o.base:]
-	for v := o.view; ; here = v.AsSlice() {
-		if n := to - from; len(here) >= n {
-			s.Add(here[:n])
-			return s.Checksum()
-		}
+	skip, left := from-o.base, to-from
+	for v := o.view; left > 0; v = v.Next() {
+		here := v.AsSlice()[skip:]
+		here = here[:min(len(here), left)]
 		s.Add(here)
-		from += len(here)
-		v = v.Next()
+		left -= len(here)
+		skip = 0
 	}
+	return s.Checksum()
 }

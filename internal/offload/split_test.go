@@ -205,6 +205,8 @@ func TestMalformed(t *testing.T) {
 		"start far behind":     {udp, func(j *offload.Job, p []byte) []byte { j.Start = len(p) + 1; return p }},
 		"start too late":       {udp, func(j *offload.Job, p []byte) []byte { j.Start += 8; return p }},
 		"start too early":      {udp, func(j *offload.Job, p []byte) []byte { j.Start -= 8; return p }},
+		"field outside":        {six, func(j *offload.Job, p []byte) []byte { j.MSS, j.Checksum, j.Offset = 300, true, 400; return p }},
+		"field of no kind":     {six, func(j *offload.Job, p []byte) []byte { *j = offload.Job{Checksum: true, Start: len(p) - 1}; return p }},
 		"short data offset":    {six, func(_ *offload.Job, p []byte) []byte { p[52] = 4 << 4; return p }},
 		"long data offset":     {six, func(_ *offload.Job, p []byte) []byte { p[52] = 15 << 4; return p[:90] }},
 		"cut off":              {six, func(_ *offload.Job, p []byte) []byte { return p[:len(p)-1] }},

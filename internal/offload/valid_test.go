@@ -178,6 +178,7 @@ func TestValid(t *testing.T) {
 		"udp length 18":      {change(udp.packet(), 45, 18), false},
 		"udp length, ipv4":   {change(udp4.packet(), 25, 18), false},
 		"udp options":        {options, true},
+		"udp of 7 octets":    {fixed.Packet(wire.UDPProtocol, make([]byte, 7)), false},
 		"tcp of 19 octets":   {fixed.Packet(wire.TCP, make([]byte, 19)), false},
 		"icmpv6 of 3 octets": {fixed.Packet(wire.ICMPv6, make([]byte, 3)), false},
 		"options cut off":    {fixed.Packet(wire.HopByHop, []byte{6, 1, 1, 4, 0, 0, 0, 0}), false},
