@@ -22,10 +22,17 @@
 //
 // Every packet that goes up, of whatever protocol, passes [Options].Filter first.
 // A datagram that was fragmented is dropped if it carries Neighbor Discovery
-// (RFC 6980 section 5), and if the NIC relies on the link for checksums that
-// the link could not check ([Stats].BadChecksum). With policy [defrag.Linux]
+// (RFC 6980 section 5), and if the NIC relies on the link for checksums and this
+// one, which the link could not check, is wrong ([Stats].BadChecksum). With policy [defrag.Linux]
 // the engine hands on some fragments as they are; they go up as well, through
 // Filter, and gVisor judges them.
+//
+// # Offloads
+//
+// What the lower endpoint says of its offloads holds for the Endpoint. A packet
+// that goes up or down untouched keeps its GSOOptions: a large TCP segment stays
+// one, and a checksum left out stays out. Fragments have none, nor has what they
+// make up, which goes up without GSOOptions.
 //
 // # ICMPv6 errors
 //

@@ -62,8 +62,13 @@ func forbidsFragments(message header.ICMPv6Type) bool {
 
 // mustVerify reports whether nobody else verifies the datagram's transport
 // checksum: below a NIC on an endpoint that advertises checksum offload gVisor
-// verifies none, and the link vouched for each fragment at most.
+// verifies none.
 func (e *Endpoint) mustVerify(g *gathering) bool {
-	return e.lower.Capabilities()&gstack.CapabilityRXChecksumOffload != 0 &&
-		!g.datagram.Metadata.ChecksumVerified
+	return e.lower.Capabilities()&gstack.CapabilityRXChecksumOffload != 0 && !g.vouched()
+}
+
+// vouched reports whether the link vouches for the datagram's transport
+// checksum. Only of an atomic fragment can it have seen all that is summed.
+func (g *gathering) vouched() bool {
+	return g.datagram.Metadata.ChecksumVerified && len(g.datagram.Boundaries) <= 1
 }

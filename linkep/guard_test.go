@@ -306,34 +306,35 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
-// A link that vouches for every fragment is believed, and only then.
+// R31: a link that vouches for fragments is not believed: it has not seen what
+// is summed, unless one fragment is all there is.
 func TestChecksumVerifiedByTheLink(t *testing.T) {
 	udp := inbound.UDP(peerPort, localPort, wire.Payload(2000))
 	udp[1000] ^= 1
-	packets := inbound.Split(1, wire.UDPProtocol, udp, 800)
 	for _, c := range []struct {
-		vouched []bool
+		size    int
+		vouched bool
 		up      int
 	}{
-		{[]bool{true, true, true}, 1},
-		{[]bool{true, false, true}, 0},
-		{[]bool{true, true, false}, 0},
+		{800, true, 0},
+		{800, false, 0},
+		{2008, true, 1},
+		{2008, false, 0},
 	} {
 		p := newTap(t, defrag.RFC8200, gstack.CapabilityRXChecksumOffload)
-		for i, packet := range packets {
+		for _, packet := range inbound.Split(1, wire.UDPProtocol, udp, c.size) {
 			pkt := newPacket(packet)
-			pkt.RXChecksumValidated = c.vouched[i]
+			pkt.RXChecksumValidated = c.vouched
 			p.lower.InjectInbound(header.IPv6ProtocolNumber, pkt)
 			pkt.DecRef()
 		}
-		if len(p.up.packets) != c.up {
-			t.Errorf("vouched %v: %d packets went up, want %d", c.vouched, len(p.up.packets), c.up)
+		if len(p.up.packets) != c.up || p.Stats().BadChecksum != uint64(1-c.up) {
+			t.Errorf("%+v: %d packets went up, %d counted", c, len(p.up.packets), p.Stats().BadChecksum)
 		}
 	}
 }
 
-// What the link says of fragments holds for their datagram, but for
-// segmentation offload.
+// What the link says of fragments holds for their datagram, but for offloads.
 func TestWhatTheLinkSays(t *testing.T) {
 	type said struct {
 		gso     gstack.GSO
@@ -359,7 +360,7 @@ func TestWhatTheLinkSays(t *testing.T) {
 		lower.InjectInbound(header.IPv6ProtocolNumber, pkt)
 		pkt.DecRef()
 	}
-	if want := (said{kind: tcpip.PacketOtherHost, mark: 7, vouched: true, network: header.IPv6ProtocolNumber}); got != want {
+	if want := (said{kind: tcpip.PacketOtherHost, mark: 7, network: header.IPv6ProtocolNumber}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

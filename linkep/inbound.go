@@ -100,6 +100,7 @@ func (e *Endpoint) gather(pkt *gstack.PacketBuffer) {
 		e.deliverDatagram(pkt, g)
 	case defrag.Passed:
 		g.packet.Release()
+		pkt.GSOOptions = gstack.GSO{}
 		e.deliver(header.IPv6ProtocolNumber, pkt, nil)
 	default:
 		g.packet.Release()
@@ -165,6 +166,6 @@ func newPacket(last *gstack.PacketBuffer, g *gathering) *gstack.PacketBuffer {
 		whole.LinkHeader().Consume(linkHeader.Len())
 	}
 	whole.PktType = last.PktType
-	whole.RXChecksumValidated = g.datagram.Metadata.ChecksumVerified
+	whole.RXChecksumValidated = g.vouched()
 	return whole
 }

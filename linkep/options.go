@@ -37,6 +37,9 @@ type Options struct {
 	// packets that came so, and reassembled datagrams in place of their
 	// fragments. False drops the packet. It is borrowed for the call; its
 	// NetworkProtocolNumber is set, its Data starts with the network header.
+	// A link with offloads may hand up consecutive TCP segments as one large
+	// one, which the packet's GSOOptions then say: its headers are those of each
+	// segment, sequence number, length and checksum apart.
 	Filter func(*gstack.PacketBuffer) bool
 	// OnDatagram, unless nil, sees each reassembled datagram, atomic fragments
 	// included, before Filter does. Both arguments are borrowed for the call.

@@ -61,14 +61,23 @@ func TestPacketsGoDownUntilClosed(t *testing.T) {
 
 func TestLowerEndpointShowsThrough(t *testing.T) {
 	lower := newChannelLink()
-	lower.LinkEPCapabilities = gstack.CapabilityTXChecksumOffload
+	const capabilities = gstack.CapabilityTXChecksumOffload | gstack.CapabilityRXChecksumOffload
+	lower.LinkEPCapabilities = capabilities
 	lower.SupportedGSOKind = gstack.HostGSOSupported
 	e := newEndpoint(t, lower.endpoint(), linkep.Options{})
 	e.SetLinkAddress(localMAC)
-	if e.MTU() != mtu || e.LinkAddress() != localMAC || e.Capabilities() != gstack.CapabilityTXChecksumOffload ||
+	if e.MTU() != mtu || e.LinkAddress() != localMAC || e.Capabilities() != capabilities ||
 		e.SupportedGSO() != gstack.HostGSOSupported || e.GSOMaxSize() != lower.GSOMaxSize() ||
 		e.Child() != lower.endpoint() {
 		t.Error("the endpoint says something else than the one it wraps")
+	}
+}
+
+// Below an endpoint that knows no GSO there is none.
+func TestLowerEndpointWithoutGSO(t *testing.T) {
+	e := newEndpoint(t, struct{ gstack.LinkEndpoint }{newChannelLink()}, linkep.Options{})
+	if e.SupportedGSO() != gstack.GSONotSupported || e.GSOMaxSize() != 0 {
+		t.Errorf("GSO %v of %d octets", e.SupportedGSO(), e.GSOMaxSize())
 	}
 }
 

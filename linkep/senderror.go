@@ -22,7 +22,9 @@ type Error struct {
 }
 
 // SendError writes an ICMPv6 error about cause, a packet that came from this
-// link, starting with its IPv6 header, to where it came from. Unlike for the
+// link, starting with its IPv6 header, to where it came from. Of a large TCP
+// segment cause is the first of the packets that it stands for, since nobody
+// knows the large one. Unlike for the
 // errors of reassembly, cause may be on its way to somebody else, and
 // [Options].NoICMPErrors does not matter; the caller does not ask for it where
 // cause claims to come from one of our own addresses. What became of the error
