@@ -35,14 +35,14 @@ func (l *link) divert(pkt *gstack.PacketBuffer, d *defrag.Datagram) bool {
 	}
 	to, found := lane.table.Lookup(destination)
 	if found && to.kind == ours && !l.learnPathMTU(lane, &t) {
-		l.drop(SmallPathMTU)
+		l.drop(&t, SmallPathMTU)
 		return true
 	}
 	if !lane.forward {
 		return false
 	}
 	if reason, ok := l.admit(lane, &t, destination); !ok {
-		l.drop(reason)
+		l.drop(&t, reason)
 		return true
 	}
 	switch {
@@ -53,7 +53,7 @@ func (l *link) divert(pkt *gstack.PacketBuffer, d *defrag.Datagram) bool {
 	case to.link == l:
 		return false
 	default:
-		to.link.deliver(pkt)
+		l.handOver(&t, to.link)
 	}
 	return true
 }
@@ -103,10 +103,14 @@ const (
 // forward sends the packet to where it goes, or says why not.
 func (l *link) forward(lane *lane, t *transit, to hop) {
 	out := to.link
+	t.measure()
 	switch {
+	case t.unfinished() && t.headers == 0:
+		l.drop(t, Malformed)
+		return
 	case out == l && to.kind == neighbor:
 		// RFC 4443 section 3.1: sent back it would circle on the link.
-		l.drop(NoRoute)
+		l.drop(t, NoRoute)
 		l.answer(lane, t, linkep.Error{Type: header.ICMPv6DstUnreachable, Code: addressUnreachable})
 		return
 	case lane.isForeign(t, l, out):
@@ -115,10 +119,10 @@ func (l *link) forward(lane *lane, t *transit, to hop) {
 	}
 	switch lane.judge(t, l, out) {
 	case filter.Deny:
-		l.drop(Denied)
+		l.drop(t, Denied)
 		return
 	case filter.Reject:
-		l.drop(Rejected)
+		l.drop(t, Rejected)
 		l.answer(lane, t, linkep.Error{Type: header.ICMPv6DstUnreachable, Code: header.ICMPv6Prohibited})
 		return
 	}
@@ -127,9 +131,7 @@ func (l *link) forward(lane *lane, t *transit, to hop) {
 		return
 	}
 	if mtu := out.endpoint.MTU(); t.largest() > int(mtu) {
-		// Segments that the link we got them from has merged will be split
-		// here; no link merges any yet.
-		l.drop(PacketTooBig)
+		l.drop(t, PacketTooBig)
 		l.answer(lane, t, linkep.Error{Type: header.ICMPv6PacketTooBig, Value: mtu})
 		return
 	}
@@ -152,13 +154,13 @@ func (l *link) unreachable(lane *lane, t *transit) {
 		l.exceeded(lane, t)
 		return
 	}
-	l.drop(NoRoute)
+	l.drop(t, NoRoute)
 	l.answer(lane, t, linkep.Error{Type: header.ICMPv6DstUnreachable, Code: header.ICMPv6NetworkUnreachable})
 }
 
 // exceeded drops a packet that may go no further.
 func (l *link) exceeded(lane *lane, t *transit) {
-	l.drop(HopLimitExceeded)
+	l.drop(t, HopLimitExceeded)
 	l.answer(lane, t, linkep.Error{Type: header.ICMPv6TimeExceeded, Code: header.ICMPv6HopLimitExceeded})
 }
 
@@ -189,15 +191,10 @@ func (l *link) transitSource(source, destination tcpip.Address) (from tcpip.Addr
 	return lane.errorSource, true
 }
 
-// drop counts a dropped packet.
-func (l *link) drop(reason DropReason) { l.counters.drops[reason].Add(1) }
-
-// deliver hands pkt, which came from another link, up to the link's NIC. It
-// borrows pkt.
-func (l *link) deliver(pkt *gstack.PacketBuffer) {
-	if up := l.port.up.Load(); up != nil {
-		(*up).DeliverNetworkPacket(header.IPv6ProtocolNumber, pkt)
-	}
+// drop counts a dropped packet, a large segment as the packets it stands for.
+func (l *link) drop(t *transit, reason DropReason) {
+	t.measure()
+	l.counters.drops[reason].Add(uint64(t.sizes.Count))
 }
 
 // addressOf returns address in gVisor's terms.

@@ -10,6 +10,7 @@ import (
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/v6stack/v6stack/defrag"
+	"github.com/v6stack/v6stack/internal/offload"
 )
 
 // counters count what the router did with packets of one link.
@@ -34,7 +35,7 @@ func (t *tally) snapshot() Traffic {
 // packet costs no allocation.
 type batch struct {
 	packets gstack.PacketBufferList
-	octets  int
+	sizes   offload.Sizes // of all packets on the wire; Largest is not kept
 	out     *link
 	egress  *gstack.RouteInfo            // nil for what is forwarded
 	add     func(fragment buffer.Buffer) // the method, bound once
@@ -46,16 +47,23 @@ var batches = sync.Pool{New: func() any {
 	return b
 }}
 
-// emit writes the packet to the link out, in fragments if it came so, with a
-// hop limit one less.
+// emit writes the packet to the link out, in fragments if it came so and in
+// segments if need be, with a hop limit one less.
 func (l *link) emit(t *transit, out *link) {
 	b := batches.Get().(*batch)
 	b.out = out
 	packet := t.onward()
-	if !t.fragmented() {
+	switch {
+	case t.fragmented():
+		if err := defrag.Refragment(&packet, t.datagram, b.add); err != nil {
+			l.drop(t, NotRefragmented)
+		}
+	case t.unfinished():
+		if err := b.addCut(packet, &t.cut); err != nil {
+			l.drop(t, Malformed)
+		}
+	default:
 		b.add(packet)
-	} else if err := defrag.Refragment(&packet, t.datagram, b.add); err != nil {
-		l.drop(NotRefragmented)
 	}
 	l.write(b)
 	b.release()
@@ -64,7 +72,7 @@ func (l *link) emit(t *transit, out *link) {
 // release lets go of the packets and makes the batch ready for others.
 func (b *batch) release() {
 	b.packets.Reset()
-	b.octets, b.out, b.egress = 0, nil, nil
+	b.sizes, b.out, b.egress = offload.Sizes{}, nil, nil
 	batches.Put(b)
 }
 
@@ -72,36 +80,47 @@ func (b *batch) release() {
 // the memory they came in, which would be pinned, too.
 const maxCopy = 256
 
-// onward returns the packet as it goes on, the caller's: with a fixed header of
-// its own, in which the hop limit is one less, and the rest shared with what
-// came, unless it is small.
+// onward returns the packet as it goes on, the caller's: with headers of its
+// own, in which the hop limit is one less, and the rest shared with what came,
+// unless it is small. The packet has been measured.
 func (t *transit) onward() buffer.Buffer {
+	own := max(t.headers, header.IPv6MinimumSize)
 	if t.size <= maxCopy {
-		v := buffer.NewViewSize(t.size)
-		t.copyOut(v.AsSlice())
-		v.AsSlice()[hopLimitOffset]--
-		return buffer.MakeWithView(v)
+		own = t.size
 	}
-	packet := t.buffer()
-	packet.TrimFront(header.IPv6MinimumSize)
-	fixed := buffer.NewView(header.IPv6MinimumSize)
-	fixed.Write(t.fixed[:])
-	fixed.AsSlice()[hopLimitOffset]--
-	// Prepend fails only where writing to a view does.
-	_ = packet.Prepend(fixed)
+	headers := buffer.NewViewSize(own)
+	t.copyOut(headers.AsSlice())
+	headers.AsSlice()[hopLimitOffset]--
+	packet := buffer.MakeWithView(headers)
+	if own < t.size {
+		rest := t.buffer()
+		rest.TrimFront(int64(own))
+		packet.Merge(&rest)
+	}
 	return packet
 }
 
-// push adds a packet, which it takes over, with room for a link header.
+// push adds a finished packet, which it takes over.
 func (b *batch) push(packet buffer.Buffer) {
 	size := int(packet.Size())
-	pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{
+	pkt := b.newPacket(packet)
+	// The headers stand in a view of their own, so nothing is copied.
+	pkt.NetworkHeader().Consume(header.IPv6MinimumSize)
+	b.pushBack(pkt, offload.Sizes{Count: 1, Octets: size})
+}
+
+// newPacket returns a PacketBuffer of packet, which it takes over, with room for
+// a link header.
+func (b *batch) newPacket(packet buffer.Buffer) *gstack.PacketBuffer {
+	return gstack.NewPacketBuffer(gstack.PacketBufferOptions{
 		ReserveHeaderBytes: int(b.out.endpoint.MaxHeaderLength()),
 		Payload:            packet,
 		IsForwardedPacket:  b.egress == nil,
 	})
-	// The fixed header stands in a view of its own, so nothing is copied.
-	pkt.NetworkHeader().Consume(header.IPv6MinimumSize)
+}
+
+// pushBack adds pkt, whose headers have been parsed. It takes pkt over.
+func (b *batch) pushBack(pkt *gstack.PacketBuffer, sizes offload.Sizes) {
 	pkt.NetworkProtocolNumber = header.IPv6ProtocolNumber
 	if b.egress != nil {
 		pkt.EgressRoute = *b.egress
@@ -111,16 +130,15 @@ func (b *batch) push(packet buffer.Buffer) {
 	pkt.PktType = tcpip.PacketOutgoing
 	b.out.endpoint.AddHeader(pkt)
 	b.packets.PushBack(pkt)
-	b.octets += size
+	b.sizes.Count += sizes.Count
+	b.sizes.Octets += sizes.Octets
 }
 
 // write writes the batch to its link and counts what came of it.
 func (l *link) write(b *batch) {
-	all := b.packets.Len()
 	n, err := b.out.endpoint.WritePackets(b.packets)
-	if n == all {
-		l.counters.from.add(n, b.octets)
-		b.out.counters.to.add(n, b.octets)
+	if n == b.packets.Len() {
+		l.count(b.out, b.sizes)
 		b.out.isUp()
 		return
 	}
@@ -129,13 +147,20 @@ func (l *link) write(b *batch) {
 		reason = LinkDown
 		b.out.isDown()
 	}
-	octets := 0
+	var written offload.Sizes
 	for _, pkt := range b.packets.AsSlice()[:n] {
-		octets += pkt.Size()
+		sizes := offload.SizesOf(pkt)
+		written.Count += sizes.Count
+		written.Octets += sizes.Octets
 	}
-	l.counters.from.add(n, octets)
-	b.out.counters.to.add(n, octets)
-	l.counters.drops[reason].Add(uint64(all - n))
+	l.count(b.out, written)
+	l.counters.drops[reason].Add(uint64(b.sizes.Count - written.Count))
+}
+
+// count counts what went from the link to another.
+func (l *link) count(out *link, sizes offload.Sizes) {
+	l.counters.from.add(sizes.Count, sizes.Octets)
+	out.counters.to.add(sizes.Count, sizes.Octets)
 }
 
 // isDown says, once, that the link takes no packets.

@@ -160,23 +160,14 @@ func (lane *lane) tooBig(t *transit, icmp header.ICMPv6) (destination netip.Addr
 }
 
 // split writes a packet of ours in fragments of at most size octets. What
-// cannot be split, or the link splits itself (GSO), goes whole. It borrows pkt.
+// cannot be split goes whole. It borrows pkt.
 func (l *link) split(pkt *gstack.PacketBuffer, size int) tcpip.Error {
-	if pkt.GSOOptions.Type != gstack.GSONone {
-		return l.send(pkt)
-	}
-	whole := pkt.ToBuffer()
-	whole.TrimFront(int64(len(pkt.LinkHeader().Slice())))
+	whole := withoutLink(pkt)
 	b := batches.Get().(*batch)
 	defer b.release()
-	b.out = l
-	b.egress = &pkt.EgressRoute
+	b.out, b.egress = l, &pkt.EgressRoute
 	if err := defrag.Split(&whole, size, rand.Uint32(), b.add); err != nil {
 		return l.send(pkt)
 	}
-	n, err := l.endpoint.WritePackets(b.packets)
-	if n == b.packets.Len() {
-		return nil
-	}
-	return err
+	return l.writeAll(b)
 }

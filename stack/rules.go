@@ -6,8 +6,8 @@ import (
 	"github.com/v6stack/v6stack/stack/filter"
 )
 
-// judge says whether the packet may go on from one link to another. Without
-// rules packets stay in their zone.
+// judge says whether the packet, which has been measured, may go on from one
+// link to another. Without rules packets stay in their zone.
 func (lane *lane) judge(t *transit, from, to *link) filter.Action {
 	if lane.filter == nil {
 		if from.zone == to.zone {
@@ -22,6 +22,7 @@ func (lane *lane) judge(t *transit, from, to *link) filter.Action {
 	}
 	p.FromZone, p.FromLink = uint32(from.zone.id), uint32(from.nic)
 	p.ToZone, p.ToLink = uint32(to.zone.id), uint32(to.nic)
+	p.Segments, p.Length = t.sizes.Count, t.sizes.Octets
 	return lane.filter.Judge(&p, from.clock.NowMonotonic()).Action
 }
 

@@ -17,6 +17,7 @@ type transit struct {
 	datagram *defrag.Datagram // nil for a packet that came whole
 	fixed    [header.IPv6MinimumSize]byte
 	size     int // by the header; trailing padding may follow
+	cut          // once measured
 }
 
 // read reads the fixed header and reports whether there is a whole one.
@@ -71,7 +72,8 @@ func (t *transit) largest() int {
 	if t.fragmented() {
 		return t.datagram.LargestPacket
 	}
-	return t.size
+	t.measure()
+	return t.sizes.Largest
 }
 
 // fragmented reports whether the packet came in fragments and goes on in them.
@@ -87,22 +89,28 @@ func (t *transit) buffer() buffer.Buffer {
 	return b
 }
 
-// cause returns what an error quotes: the packet, or its first fragment. The
-// caller owns it.
+// cause returns what an error quotes: the packet, or its first fragment or
+// segment, as it is on the wire. The caller owns it.
 func (t *transit) cause() buffer.Buffer {
 	whole := t.buffer()
-	if !t.fragmented() {
+	t.measure()
+	if !t.fragmented() && !t.unfinished() {
 		return whole
 	}
 	var first buffer.Buffer
-	copied := whole.Clone()
-	err := defrag.Refragment(&copied, t.datagram, func(fragment buffer.Buffer) {
+	keep := func(piece buffer.Buffer) {
 		if first.Size() == 0 {
-			first = fragment
+			first = piece
 			return
 		}
-		fragment.Release()
-	})
+		piece.Release()
+	}
+	var err error
+	if copied := whole.Clone(); t.fragmented() {
+		err = defrag.Refragment(&copied, t.datagram, keep)
+	} else {
+		err = t.job.Split(&copied, keep)
+	}
 	if err != nil {
 		return whole
 	}

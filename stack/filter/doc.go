@@ -23,6 +23,7 @@
 //
 //   - TCP follows a small state machine without sequence numbers; a connection
 //     whose start was not seen is picked up by an acknowledged segment.
+//     A packet that stands for several segments counts as all of them.
 //   - UDP becomes a stream once answers have come for two seconds.
 //   - An ICMPv6 echo request opens a flow for replies with its Identifier. Other
 //     ICMPv6 messages open none.

@@ -23,7 +23,8 @@ func (f *flow) open(x *subject, rule int) {
 	*f = flow{origin: x.from, links: x.links, rule: int32(rule), opened: x.now}
 	switch x.key.protocol {
 	case TCP:
-		f.state = segmentOf(x.packet.TCPFlags).first()
+		f.state = x.packet.firstSegment().first()
+		f.followLast(x.packet, false)
 	case UDP:
 		f.state = Datagrams
 	case ICMPv6:
@@ -46,11 +47,20 @@ func (f *flow) follow(x *subject) {
 	}
 	switch {
 	case x.key.protocol == TCP:
-		f.connection = f.next(segmentOf(x.packet.TCPFlags), reply)
+		f.connection = f.next(x.packet.firstSegment(), reply)
+		f.followLast(x.packet, reply)
 	case f.state == Datagrams && f.replied && x.now-f.opened > int64(streamAfter):
 		f.state = Stream
 	}
 	f.deadline = x.now + int64(f.state.Timeout(f.replied))
+}
+
+// followLast takes the last segment of a packet that stands for several. Those
+// before it, being alike, change no more than the first.
+func (f *flow) followLast(p *Packet, reply bool) {
+	if p.Segments > 1 {
+		f.connection = f.next(p.lastSegment(), reply)
+	}
 }
 
 // list returns the number of the list that the flow is in.
@@ -67,7 +77,7 @@ type Count struct {
 }
 
 func (c *Count) add(p *Packet) {
-	c.Packets++
+	c.Packets += uint64(max(p.Segments, 1))
 	c.Bytes += uint64(p.Length)
 }
 

@@ -19,8 +19,13 @@ type Packet struct {
 	Identifier uint16
 	// Quote is the packet that an ICMPv6 error quotes.
 	Quote Quote
-	// Length of the packet in octets, without padding.
+	// Length of the packet in octets, without padding; that of all segments if
+	// it stands for several.
 	Length int
+	// Segments is how many TCP segments the packet stands for, which a link has
+	// merged or is to cut; 0 means 1. The first of them decides, and it leads to
+	// the same flow as all of them would.
+	Segments int
 }
 
 // A Quote is the packet that an ICMPv6 error is about. The zero value is none.
@@ -64,7 +69,18 @@ func (p *Packet) opens() bool {
 	case ICMPv6:
 		return p.ICMPType == echoRequest
 	case TCP:
-		return segmentOf(p.TCPFlags).opens()
+		return p.firstSegment().opens()
 	}
 	return true
 }
+
+// firstSegment returns what the first segment means, and lastSegment what the
+// last one does. Only that may have FIN; those between are like the first.
+func (p *Packet) firstSegment() segment {
+	if p.Segments > 1 {
+		return segmentOf(p.TCPFlags &^ flagFIN)
+	}
+	return segmentOf(p.TCPFlags)
+}
+
+func (p *Packet) lastSegment() segment { return segmentOf(p.TCPFlags) }

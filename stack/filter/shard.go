@@ -101,7 +101,7 @@ func (s *shard) findLocked(x *subject) int32 {
 // restartsLocked reports whether x is a SYN that is not flow i's.
 func (s *shard) restartsLocked(i int32, x *subject) bool {
 	f := &s.flows.entries[i].value
-	return x.key.protocol == TCP && f.restarts(segmentOf(x.packet.TCPFlags), x.from != f.origin)
+	return x.key.protocol == TCP && f.restarts(x.packet.firstSegment(), x.from != f.origin)
 }
 
 // permitsLocked reports whether flow i may use x's links, and by which rule.
