@@ -22,7 +22,10 @@ type endpoint struct {
 	inside     int                      // deliveries under way; guarded by mu
 }
 
-var _ gstack.LinkEndpoint = (*endpoint)(nil)
+var (
+	_ gstack.LinkEndpoint = (*endpoint)(nil)
+	_ gstack.GSOEndpoint  = (*endpoint)(nil)
+)
 
 // Endpoint returns the jack as a new link endpoint of gVisor. There may be many;
 // packets come to the one that was attached last. Closing an endpoint detaches
@@ -130,9 +133,18 @@ func (*endpoint) LinkAddress() tcpip.LinkAddress { return "" }
 // SetLinkAddress implements [gstack.LinkEndpoint]: there is none to set.
 func (*endpoint) SetLinkAddress(tcpip.LinkAddress) {}
 
-// Capabilities implements [gstack.LinkEndpoint], as a tun.Device's endpoint
-// does.
-func (*endpoint) Capabilities() gstack.LinkEndpointCapabilities { return gstack.CapabilityNone }
+// Capabilities implements [gstack.LinkEndpoint]. They are the device's, or the
+// last one's.
+func (e *endpoint) Capabilities() gstack.LinkEndpointCapabilities {
+	return e.jack.offloads.Load().capabilities
+}
+
+// SupportedGSO implements [gstack.GSOEndpoint], as Capabilities does. What gVisor
+// has left to one device to cut, the next one takes, too: see [Device].
+func (e *endpoint) SupportedGSO() gstack.SupportedGSO { return e.jack.offloads.Load().gso }
+
+// GSOMaxSize implements [gstack.GSOEndpoint], as Capabilities does.
+func (e *endpoint) GSOMaxSize() uint32 { return e.jack.offloads.Load().gsoMaxSize }
 
 // ARPHardwareType implements [gstack.LinkEndpoint].
 func (*endpoint) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareNone }

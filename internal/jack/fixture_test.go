@@ -24,6 +24,7 @@ type machine struct {
 	attempts int       // guarded by mu
 	devices  []*device // all there were; guarded by mu
 	notices  []string  // guarded by mu
+	offloads bool      // of devices opened from now on; guarded by mu
 }
 
 // open opens a device. It panics if another one is open.
@@ -39,6 +40,10 @@ func (m *machine) open(cfg tun.Config) (jack.Device, error) {
 		panic("two devices at once")
 	}
 	d := &device{machine: m, channel: channel.New(16, uint32(cfg.MTU), ""), cfg: cfg}
+	if m.offloads {
+		d.channel.LinkEPCapabilities = gstack.CapabilityRXChecksumOffload
+		d.channel.SupportedGSOKind = gstack.HostGSOSupported
+	}
 	m.devices = append(m.devices, d)
 	return d, nil
 }
@@ -54,6 +59,13 @@ func (m *machine) refuse(attempts int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.refusals = attempts
+}
+
+// offload says whether devices that are opened from now on have offloads.
+func (m *machine) offload(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.offloads = on
 }
 
 // tried returns how many attempts to open a device there were.

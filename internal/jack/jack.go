@@ -20,7 +20,9 @@ const (
 	retries      = 4
 )
 
-// A Device is what a jack needs of a [tun.Device].
+// A Device is what a jack needs of a [tun.Device]. Whatever its endpoint says of
+// GSO, that takes packets with GSOOptions: connections stay, and with them what
+// they were told of an earlier device.
 type Device interface {
 	Endpoint() gstack.LinkEndpoint
 	MTU() int
@@ -47,8 +49,10 @@ type Jack struct {
 	notify func(message string)
 	mtu    atomic.Uint32
 	device atomic.Pointer[Device] // nil while there is none
-	stop   chan struct{}
-	done   chan struct{}
+	// offloads are those of the device, or of the last one there was.
+	offloads atomic.Pointer[offloads]
+	stop     chan struct{}
+	done     chan struct{}
 
 	// changing is held while devices are opened and closed; no packet waits for
 	// it. It stands above mu.
@@ -134,6 +138,7 @@ func (j *Jack) Close() error {
 // only one who knows j.
 func (j *Jack) plugLocked(device Device) {
 	j.mtu.Store(uint32(device.MTU()))
+	j.offloads.Store(offloadsOf(device.Endpoint()))
 	j.failures, j.failing, j.absent = device.Stats().ReadErrors, false, 0
 	j.device.Store(&device)
 	device.Endpoint().Attach(j)
