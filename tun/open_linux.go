@@ -124,12 +124,9 @@ func adopt(cfg Config) (o opened, err error) {
 			return opened{}, fmt.Errorf("FD %d: %w", fd, err)
 		}
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return opened{}, fmt.Errorf("FD %d: %w", fd, err)
-	}
 	q, err := newQueue(fd, flags, features)
 	if err != nil {
-		return opened{}, err
+		return opened{}, fmt.Errorf("%w: FD %d: %w", ErrConfig, fd, err)
 	}
 	unix.CloseOnExec(fd)
 	return opened{name: name, features: features, queues: []Queue{q}}, nil

@@ -4,13 +4,14 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/rawfile"
-	"gvisor.dev/gvisor/pkg/tcpip/link/stopfd"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
@@ -22,14 +23,21 @@ const writeWait = 10 * time.Millisecond
 const batch = 64
 
 // nativeQueue is a descriptor of a TUN device, or anything that keeps packets
-// apart. Packets are read into views and written out of them.
+// apart. Packets are read into views and written out of them. Go's poller waits
+// for packets, so that a reader without any holds up nobody else.
 type nativeQueue struct {
 	fd       int
-	wake     stopfd.StopFD
+	file     *os.File // owns fd
+	conn     syscall.RawConn
 	stopped  atomic.Bool
 	virtio   bool // a virtioHeader stands ahead of each packet
 	features Features
-	frame    frame // the reader's
+
+	// The reader's.
+	frame frame
+	n     int        // octets of the packet in the frame, header included
+	errno unix.Errno // of reading it
+	poll  func(fd uintptr) bool
 
 	// mu keeps fd open while packets are written.
 	mu sync.RWMutex
@@ -37,15 +45,38 @@ type nativeQueue struct {
 	closed bool
 }
 
-// newQueue returns a queue that owns fd, which is non-blocking, and was opened
-// with flags and granted features.
+// newQueue returns a queue over fd, which was opened with flags and granted
+// features, and sets it non-blocking. The queue owns fd if there is no error.
 func newQueue(fd int, flags uint16, features Features) (*nativeQueue, error) {
-	wake, err := stopfd.New()
-	if err != nil {
+	// The file would close what stays the caller's.
+	if err := pollable(fd); err != nil {
 		return nil, err
 	}
-	unix.CloseOnExec(wake.EFD)
-	return &nativeQueue{fd: fd, wake: wake, virtio: flags&unix.IFF_VNET_HDR != 0, features: features}, nil
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	q := &nativeQueue{
+		fd:       fd,
+		file:     os.NewFile(uintptr(fd), "/dev/net/tun"),
+		virtio:   flags&unix.IFF_VNET_HDR != 0,
+		features: features,
+	}
+	conn, err := q.file.SyscallConn()
+	if err != nil {
+		return nil, err // which cannot be
+	}
+	q.conn, q.poll = conn, q.readFrame
+	return q, nil
+}
+
+// pollable reports, by an error, that packets on fd cannot be waited for.
+func pollable(fd int) error {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(epoll)
+	return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN})
 }
 
 // Read implements Queue.
@@ -66,22 +97,50 @@ func (q *nativeQueue) Read(deliver func(*gstack.PacketBuffer)) error {
 	return err
 }
 
+// looks is how often a reader looks for a packet, letting others run in between,
+// before it has itself woken when there is one: being woken for each of many
+// small packets costs more than all else.
+const looks = 4
+
 // await waits for a packet and reads it. It returns its length.
 func (q *nativeQueue) await() (int, error) {
-	for !q.stopped.Load() {
-		n, errno := rawfile.BlockingReadvUntilStopped(q.wake.EFD, q.fd, q.frame.iovecs(q.virtio))
-		switch {
-		case n < 0: // Stopped, which the next round tells.
-		case errno == unix.EINTR:
-		case errno != 0:
-			return 0, errno
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
+	if q.stopped.Load() {
+		return 0, os.ErrClosed
+	}
+	if !q.look() {
+		if err := q.conn.Read(q.poll); err != nil { // Stop has been called.
+			return 0, os.ErrClosed
 		}
 	}
-	return 0, os.ErrClosed
+	switch {
+	case q.errno != 0:
+		return 0, q.errno
+	case q.n == 0:
+		return 0, io.EOF
+	}
+	return q.n, nil
+}
+
+// look looks for a packet without waiting, and does as readFrame.
+func (q *nativeQueue) look() bool {
+	for range looks {
+		if q.readFrame(0) {
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
+}
+
+// readFrame reads a packet into the frame and reports whether there was one, or
+// an error.
+func (q *nativeQueue) readFrame(uintptr) bool {
+	for {
+		q.n, q.errno = readv(q.fd, q.frame.iovecs(q.virtio))
+		if q.errno != unix.EINTR {
+			return q.errno != unix.EAGAIN
+		}
+	}
 }
 
 // Write implements Queue.
@@ -149,9 +208,8 @@ func isGoneErrno(errno unix.Errno) bool {
 
 // Stop implements Queue.
 func (q *nativeQueue) Stop() {
-	if !q.stopped.Swap(true) {
-		q.wake.Stop()
-	}
+	q.stopped.Store(true)
+	_ = q.file.SetReadDeadline(time.Unix(1, 0)) // The file can be polled.
 }
 
 // Close implements Queue.
@@ -163,5 +221,5 @@ func (q *nativeQueue) Close() error {
 	if q.virtio {
 		relinquish(q.fd)
 	}
-	return errors.Join(unix.Close(q.fd), unix.Close(q.wake.EFD))
+	return q.file.Close()
 }
