@@ -1,15 +1,18 @@
 package main
 
 import (
+	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/link/nested"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	gso "github.com/v6stack/v6stack/internal/offload"
 	"github.com/v6stack/v6stack/internal/pcapng"
 	"github.com/v6stack/v6stack/stack"
 )
 
-// A tap is a link endpoint that shows the packets of the one below it.
+// A tap is a link endpoint that shows the packets of the one below it, large TCP
+// segments whole.
 type tap struct {
 	nested.Endpoint
 	see func(pcapng.Direction, *gstack.PacketBuffer)
@@ -17,6 +20,7 @@ type tap struct {
 
 var (
 	_ gstack.LinkEndpoint      = (*tap)(nil)
+	_ gstack.GSOEndpoint       = (*tap)(nil)
 	_ gstack.NetworkDispatcher = (*tap)(nil)
 )
 
@@ -66,10 +70,31 @@ func captureLink(link *stack.LinkConfig, path string) (*pcapng.Writer, error) {
 	return writer, nil
 }
 
-// writePacket writes pkt, which stays the caller's. A TUN's packets have no
-// link header.
+// writePacket writes pkt, which stays as it is and the caller's. What its link
+// leaves undone is done here: packets are shown as they cross the wire, a large
+// TCP segment in those it stands for. A TUN's packets have no link header.
 func writePacket(writer *pcapng.Writer, iface int, direction pcapng.Direction, pkt *gstack.PacketBuffer) {
+	if job := gso.JobOfPacket(pkt); job != (gso.Job{}) {
+		whole := pkt.ToBuffer()
+		err := job.Split(&whole, func(segment buffer.Buffer) {
+			writeSegment(writer, iface, direction, segment)
+		})
+		if err == nil {
+			return
+		}
+	}
 	view := pkt.ToView()
 	writer.WritePacket(iface, direction, view.AsSlice())
 	view.Release()
+}
+
+// writeSegment writes segment, which it takes over.
+func writeSegment(writer *pcapng.Writer, iface int, direction pcapng.Direction, segment buffer.Buffer) {
+	size := int(segment.Size())
+	view := buffer.NewViewSize(size)
+	// An error says that the segment ends here.
+	_, _ = segment.ReadAt(view.AsSlice(), 0)
+	writer.WritePacket(iface, direction, view.AsSlice())
+	view.Release()
+	segment.Release()
 }
