@@ -64,6 +64,24 @@ func TestFinishInPlace(t *testing.T) {
 	}
 }
 
+// Of a large chunk that is shared only the headers are copied.
+func TestFinishSharesPayload(t *testing.T) {
+	d := tcp(3000).with(func(d *draft) { d.pending = true })
+	b := inViews(d.packet())
+	defer b.Release()
+	clone := b.Clone()
+	defer clone.Release()
+	if err := d.job(3000).Finish(&b); err != nil {
+		t.Fatal(err)
+	}
+	cloned, views := clone.AsViewList(), b.AsViewList()
+	original, rest := cloned.Front().AsSlice(), views.Back().AsSlice()
+	if &rest[len(rest)-1] != &original[len(original)-1] {
+		t.Error("the payload was copied")
+	}
+	equal(t, [][]byte{b.Flatten()}, [][]byte{d.with(func(d *draft) { d.pending = false }).packet()})
+}
+
 func TestNothingToFinish(t *testing.T) {
 	d := tcp(10).with(func(d *draft) { d.pending = true })
 	j := d.job(10)

@@ -46,9 +46,9 @@ func (l *layout) pseudo(length int) uint16 {
 	return checksum.Combine(checksum.Combine(l.addresses, uint16(length)), uint16(l.protocol))
 }
 
-// layout walks the headers of the packet, and narrows the limit to the packet's
-// own length. ok is false where headers or payload are cut off, and where this
-// is neither IPv4 nor IPv6.
+// layout walks the headers of the packet. ok is false where headers or payload
+// are cut off, be it by the packet's own length, and where this is neither IPv4
+// nor IPv6.
 func (o *octets) layout() (l layout, ok bool) {
 	version := o.at(0, 1)
 	if version == nil {
@@ -80,7 +80,6 @@ func (o *octets) layout4() (l layout, ok bool) {
 	if l.transport < header.IPv4MinimumSize || l.transport > l.end || l.end > o.limit {
 		return l, false
 	}
-	o.limit = l.end
 	return l, true
 }
 
@@ -99,7 +98,6 @@ func (o *octets) layout6() (l layout, ok bool) {
 	if l.end > o.limit {
 		return l, false
 	}
-	o.limit = l.end
 	for !l.piece {
 		length, ok := o.extension(&l)
 		if !ok || length == 0 {

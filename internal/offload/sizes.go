@@ -21,9 +21,7 @@ func SizesOf(pkt *gstack.PacketBuffer) Sizes {
 		return Sizes{Count: 1, Largest: pkt.Size(), Octets: pkt.Size()}
 	}
 	o := octetsOfPacket(pkt)
-	j := jobOf(pkt.GSOOptions, &o)
-	o.limit = pkt.Size()
-	return j.sizes(&o)
+	return jobOf(pkt.GSOOptions, &o).sizes(&o)
 }
 
 // Sizes returns what packet, borrowed, comes to. A malformed one counts as one.

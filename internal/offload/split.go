@@ -61,14 +61,13 @@ func (j Job) whole(packet *buffer.Buffer, add func(segment buffer.Buffer)) error
 
 // layoutToCut returns the layout of a packet that can be cut.
 func (j Job) layoutToCut(o *octets) (layout, error) {
-	size := o.limit
 	l, ok := o.layout()
 	protocol := uint8(protoTCP)
 	if j.Kind == UDP {
 		protocol = protoUDP
 	}
 	switch {
-	case !ok || l.end != size:
+	case !ok || l.end != o.limit:
 		return l, errLength
 	case l.fragmented:
 		return l, errFragment

@@ -182,6 +182,5 @@ func board(pkt *gstack.PacketBuffer, dst *[maxHeaders]byte) (c carriage, ok bool
 // are finished.
 func (c *carriage) valid(pkt *gstack.PacketBuffer) bool {
 	o := octetsOfPacket(pkt)
-	o.limit = c.end
 	return o.headerValid(&c.layout) && (c.pending || o.transportValid(&c.layout))
 }

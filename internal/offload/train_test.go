@@ -99,6 +99,15 @@ func TestCoupledAndSplit(t *testing.T) {
 		for form, make := range map[string]func(d draft) *gstack.PacketBuffer{
 			"received": func(d draft) *gstack.PacketBuffer { return received(d.packet()) },
 			"sent":     draft.sent,
+			"sent in views": func(d draft) *gstack.PacketBuffer {
+				p := d.packet()
+				pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{
+					ReserveHeaderBytes: d.start() + 9,
+					Payload:            inViews(p[d.start():], 3, 19, 33),
+				})
+				copy(pkt.NetworkHeader().Push(d.start()), p)
+				return pkt
+			},
 			"in views": func(d draft) *gstack.PacketBuffer { p := d.packet(); return received(p, everyOctet(p)...) },
 		} {
 			t.Run(name+", "+form, func(t *testing.T) {
@@ -225,6 +234,7 @@ func TestNeverCoupled(t *testing.T) {
 		"detours":          func(d *draft) { d.extensions = d.extensions.With(wire.Routing, detour) },
 		"long headers":     func(d *draft) { d.extensions = d.extensions.With(wire.DestinationOptions, wire.Options(16)) },
 		"acknowledgements": func(d *draft) { d.payload, d.seq = nil, 0 },
+		"no flags":         func(d *draft) { d.flags = 0 },
 		"syn":              func(d *draft) { d.flags |= syn },
 		"all psh":          func(d *draft) { d.flags |= psh },
 		"udp":              func(d *draft) { d.udp = true },
@@ -267,6 +277,26 @@ func TestDamagedAreNotCoupled(t *testing.T) {
 				}
 				release(pkts)
 			}
+		}
+	}
+}
+
+// A shorter packet is the last even if another comes right behind it.
+func TestShorterIsLast(t *testing.T) {
+	for _, v4 := range []bool{false, true} {
+		drafts := flow(5, 100)
+		drafts[2].payload = drafts[2].payload[:60]
+		for i := range drafts {
+			drafts[i].v4 = v4
+			if i > 2 {
+				drafts[i].seq -= 40
+			}
+		}
+		if got := coupled(drafts); got != 3 {
+			t.Errorf("ipv4 %v: %d packets coupled, want 3", v4, got)
+		}
+		if got := coupled(drafts[3:]); got != 2 {
+			t.Errorf("ipv4 %v: %d packets coupled behind it, want 2", v4, got)
 		}
 	}
 }

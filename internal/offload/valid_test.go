@@ -139,6 +139,16 @@ func change(packet []byte, at int, to byte) []byte {
 	return packet
 }
 
+// shortUDP returns a packet with a UDP length of 7, and a checksum that is right
+// for as many octets.
+func shortUDP() []byte {
+	message := []byte{0, 0, 0, 9, 0, 7, 5, 0}
+	d := tcp(0).with(func(d *draft) { d.udp = true })
+	port := ^slowSum(d.pseudo(7), message[:7])
+	message[0], message[1] = byte(port>>8), byte(port)
+	return fixed.Packet(wire.UDPProtocol, message)
+}
+
 func TestValid(t *testing.T) {
 	wrong := make([]byte, 32) // Right under no checksum.
 	udp := tcp(9).with(func(d *draft) { d.udp = true })
@@ -146,6 +156,8 @@ func TestValid(t *testing.T) {
 	detour := wire.Options(1)
 	detour[3] = 1
 	chain := wire.Extensions{}.With(wire.HopByHop, wire.Options(1)).With(wire.Routing, detour).With(wire.DestinationOptions, wire.Options(1))
+	twice := wire.Extensions{}.With(wire.Routing, detour).With(wire.Routing, make([]byte, 8))
+	reserved := wire.Extensions{}.With(wire.FragmentHeader, []byte{0, 0xff, 0, 6, 0, 0, 0, 0})
 	options := append(udp.packet(), 1, 2, 3, 4) // Behind the UDP datagram, in the packet.
 	options[5] += 4
 	for name, c := range map[string]struct {
@@ -171,10 +183,13 @@ func TestValid(t *testing.T) {
 		"ipv4 later":         {sumIPv4(change(ipv4(wire.TCP, wrong), 7, 1)), true},
 		"ipv4 whole":         {sumIPv4(change(ipv4(wire.TCP, wrong), 6, 0x40)), false},
 		"detour":             {wire.Header{Source: ends6[0], Destination: ends6[1], Extensions: chain}.Packet(wire.TCP, wrong), true},
+		"detour, then none":  {wire.Header{Source: ends6[0], Destination: ends6[1], Extensions: twice}.Packet(wire.TCP, wrong), true},
+		"reserved bits":      {wire.Header{Source: ends6[0], Destination: ends6[1], Extensions: reserved}.Packet(wire.TCP, wrong), false},
 		"udp unsummed":       {udp.with(func(d *draft) { d.unsummed = true }).packet(), false},
 		"udp unsummed, ipv4": {udp4.with(func(d *draft) { d.unsummed = true }).packet(), true},
 		"udp length 0":       {change(udp.packet(), 45, 0), false},
 		"udp length 7":       {change(udp.packet(), 45, 7), false},
+		"udp of 7, summed":   {shortUDP(), false},
 		"udp length 18":      {change(udp.packet(), 45, 18), false},
 		"udp length, ipv4":   {change(udp4.packet(), 25, 18), false},
 		"udp options":        {options, true},
@@ -182,6 +197,7 @@ func TestValid(t *testing.T) {
 		"tcp of 19 octets":   {fixed.Packet(wire.TCP, make([]byte, 19)), false},
 		"icmpv6 of 3 octets": {fixed.Packet(wire.ICMPv6, make([]byte, 3)), false},
 		"options cut off":    {fixed.Packet(wire.HopByHop, []byte{6, 1, 1, 4, 0, 0, 0, 0}), false},
+		"options overlong":   {append(fixed.Packet(wire.HopByHop, []byte{200, 1, 1, 4, 0, 0, 0, 0}), wrong...), false},
 		"options of 3":       {fixed.Packet(wire.HopByHop, []byte{6, 0, 1}), false},
 		"version 5":          {change(fixed.Packet(200, wrong), 0, 0x50), false},
 		"empty":              {nil, false},
