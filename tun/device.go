@@ -44,11 +44,21 @@ func New(name string, mtu int, features Features, queues ...Queue) *Device {
 	return &Device{name: name, mtu: mtu, endpoint: e, close: sync.OnceValue(e.shutdown)}
 }
 
+// onClose has f called when the device is closed, after all else. It is for
+// whoever opens the device.
+func (d *Device) onClose(f func()) {
+	d.close = sync.OnceValue(func() error {
+		defer f()
+		return d.endpoint.shutdown()
+	})
+}
+
 // Name returns the name of the interface as the system knows it: "" for an
 // adopted descriptor that is not a TUN device's.
 func (d *Device) Name() string { return d.name }
 
-// MTU returns the MTU with which the device was opened, in octets.
+// MTU returns the MTU with which the device was opened, in octets. That of the
+// endpoint follows what the host's side is set to later, on Linux.
 func (d *Device) MTU() int { return d.mtu }
 
 // Features returns what the device and the system agreed on.
@@ -67,7 +77,11 @@ func (d *Device) Features() Features { return d.endpoint.features }
 func (d *Device) Endpoint() gstack.LinkEndpoint { return d.endpoint }
 
 // Stats returns what the device counted.
-func (d *Device) Stats() Stats { return d.endpoint.counters.snapshot() }
+func (d *Device) Stats() Stats {
+	s := d.endpoint.counters.snapshot()
+	s.Failing = d.endpoint.failing()
+	return s
+}
 
 // Close closes the device and with it the interface, unless that is a
 // persistent one. It waits for packets under way; it must not be called from

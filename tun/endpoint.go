@@ -1,6 +1,7 @@
 package tun
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -107,6 +108,11 @@ func (e *endpoint) Close() {
 	for _, r := range e.readers {
 		r.settle()
 	}
+}
+
+// failing reports whether the last read of every queue failed.
+func (e *endpoint) failing() bool {
+	return !slices.ContainsFunc(e.readers, func(r *reader) bool { return !r.failing.Load() })
 }
 
 // shutdown ends the readers and closes the queues. It is called once.

@@ -21,6 +21,7 @@ type opened struct {
 	name     string
 	features Features
 	queues   []Queue
+	watch    *mtuWatch // nil for a descriptor
 }
 
 // discard closes the queues of a device that is not to be.
@@ -53,7 +54,12 @@ func open(cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(o.name, cfg.MTU, o.features, o.queues...), nil
+	d := New(o.name, cfg.MTU, o.features, o.queues...)
+	if o.watch != nil {
+		o.watch.follow(cfg.MTU, d.endpoint.SetMTU)
+		d.onClose(o.watch.close)
+	}
+	return d, nil
 }
 
 // create makes the interface in the namespace of the current thread, with the
@@ -67,7 +73,12 @@ func create(cfg Config) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
+	// First of all, so that no change goes unheard.
+	if o.watch, err = watchMTU(o.name); err != nil {
+		return opened{}, errors.Join(err, o.discard())
+	}
 	if err := setHost(o.name, cfg); err != nil {
+		o.watch.cancel()
 		return opened{}, errors.Join(err, o.discard())
 	}
 	return o, nil

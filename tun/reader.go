@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -22,7 +23,8 @@ const pause = 100 * time.Millisecond
 type reader struct {
 	endpoint *endpoint
 	queue    Queue
-	begun    bool // the delivery of these packets; the goroutine's alone
+	begun    bool        // the delivery of these packets; the goroutine's alone
+	failing  atomic.Bool // the last read failed
 
 	// mu is a leaf.
 	mu sync.Mutex
@@ -48,6 +50,7 @@ func (r *reader) run() {
 		r.end()
 		switch {
 		case err == nil:
+			r.recover()
 		case errors.Is(err, os.ErrClosed):
 			return
 		case err == errTooLong:
@@ -56,8 +59,16 @@ func (r *reader) run() {
 			r.endpoint.counters.malformed.Add(1)
 		default:
 			r.endpoint.counters.readErrors.Add(1)
+			r.failing.Store(true)
 			r.endpoint.rest()
 		}
+	}
+}
+
+// recover notes that a read did not fail.
+func (r *reader) recover() {
+	if r.failing.Load() {
+		r.failing.Store(false)
 	}
 }
 

@@ -16,8 +16,12 @@ type Stats struct {
 	// Refused are packets for the host that the system did not take: the
 	// interface is down, a queue is full, or the packet is not IP.
 	Refused uint64
-	// ReadErrors are failed reads, such as from an interface that was deleted.
+	// ReadErrors are failed reads, such as from an interface that was deleted
+	// or a queue that was detached.
 	ReadErrors uint64
+	// Failing says that the last read of every queue failed: the interface is
+	// likely to be gone.
+	Failing bool
 }
 
 // counters are the live form of Stats.

@@ -14,7 +14,7 @@ func (e *endpoint) write(pkts []*gstack.PacketBuffer) (written int, err error) {
 	}
 	for len(pkts) > 0 {
 		q, n := e.run(pkts)
-		went, err := e.readers[q].queue.Write(pkts[:n])
+		went, err := e.writeTo(q, pkts[:n])
 		written += went
 		if err != nil {
 			return written, err
@@ -22,6 +22,18 @@ func (e *endpoint) write(pkts []*gstack.PacketBuffer) (written int, err error) {
 		pkts = pkts[n:]
 	}
 	return written, nil
+}
+
+// writeTo writes packets through that queue or, if it is detached from the
+// device, which nobody but its owner can tell from the end of it, another one.
+func (e *endpoint) writeTo(queue int, pkts []*gstack.PacketBuffer) (written int, err error) {
+	for i := range e.readers {
+		r := e.readers[(queue+i)%len(e.readers)]
+		if written, err = r.queue.Write(pkts); written > 0 || err == nil {
+			return written, nil
+		}
+	}
+	return written, err
 }
 
 // run returns the queue of the first packet, and how many packets from the
