@@ -22,19 +22,26 @@ type waterQueue struct {
 	closeOnce func() error
 	next      *buffer.View // where the next packet is read to; the reader's
 
-	// mu guards packet, and lets one writer in at a time.
+	// mu lets one writer in at a time.
 	mu sync.Mutex
 	// packet is the packet being written. mu guards it.
 	packet []byte
+	// refusal is what writing the packet, or a piece of it, gave last. mu
+	// guards it.
+	refusal error
+	// piece is the method writePiece, bound once.
+	piece func(buffer.Buffer)
 }
 
 func newWaterQueue(device *water.Interface, mtu int) *waterQueue {
-	return &waterQueue{
+	q := &waterQueue{
 		device:    device,
 		mtu:       mtu,
 		closeOnce: sync.OnceValue(device.Close),
 		packet:    make([]byte, 0, mtu),
 	}
+	q.piece = q.writePiece
+	return q
 }
 
 // Read implements Queue.
@@ -98,14 +105,40 @@ func (q *waterQueue) Write(pkts []*gstack.PacketBuffer) (written int, err error)
 	return written, nil
 }
 
-// write writes one packet, borrowed. The caller holds mu.
+// write writes one packet, borrowed, or what it is to be cut into: the device
+// does none of that. One piece refused is the packet refused. The caller holds
+// mu.
 func (q *waterQueue) write(pkt *gstack.PacketBuffer) error {
-	q.packet = q.packet[:0]
+	q.refusal = nil
+	if !isDone(pkt) {
+		if err := finish(pkt, q.piece); err != nil {
+			return err
+		}
+		return q.refusal
+	}
 	for _, octets := range pkt.AsSlices() {
 		q.packet = append(q.packet, octets...)
 	}
-	_, err := q.device.Write(q.packet)
-	return err
+	q.send()
+	return q.refusal
+}
+
+// writePiece writes one packet, which it takes over. The caller holds mu.
+func (q *waterQueue) writePiece(packet buffer.Buffer) {
+	views := packet.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		q.packet = append(q.packet, v.AsSlice()...)
+	}
+	packet.Release()
+	q.send()
+}
+
+// send writes the octets in packet and forgets them. The caller holds mu.
+func (q *waterQueue) send() {
+	if _, err := q.device.Write(q.packet); err != nil {
+		q.refusal = err
+	}
+	q.packet = q.packet[:0]
 }
 
 // Stop implements Queue. Closing is all that ends a read.
