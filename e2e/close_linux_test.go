@@ -20,11 +20,11 @@ import (
 // datagrams come in.
 func TestCloseUnderTraffic(t *testing.T) {
 	goroutines := goleak.IgnoreCurrent()
-	for _, backend := range backends {
+	eachKind(t, func(t *testing.T, k kind) {
 		for round := range 3 {
-			t.Run(backend.String()+"/"+strconv.Itoa(round), func(t *testing.T) { closeUnderTraffic(t, backend) })
+			t.Run(strconv.Itoa(round), func(t *testing.T) { closeUnderTraffic(t, k) })
 		}
-	}
+	})
 	end := deadline()
 	for err := goleak.Find(goroutines); err != nil; err = goleak.Find(goroutines) {
 		if time.Now().After(end) {
@@ -33,8 +33,8 @@ func TestCloseUnderTraffic(t *testing.T) {
 	}
 }
 
-func closeUnderTraffic(t *testing.T, backend tun.Backend) {
-	device := openTUN(t, tun.Config{Backend: backend})
+func closeUnderTraffic(t *testing.T, k kind) {
+	device := openDevice(t, k, tun.Config{})
 	s := startStack(t, stack.Config{Links: []stack.LinkConfig{{
 		Name:      "tun",
 		Endpoint:  device.Endpoint(),

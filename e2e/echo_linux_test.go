@@ -15,15 +15,13 @@ import (
 
 var mtus = []int{1280, 1500, 9000}
 
-// eachLink runs test as a subtest for each backend and MTU.
+// eachLink runs test as a subtest for each kind of device and MTU.
 func eachLink(t *testing.T, test func(t *testing.T, cfg nodeConfig)) {
-	for _, backend := range backends {
+	eachKind(t, func(t *testing.T, k kind) {
 		for _, mtu := range mtus {
-			t.Run(fmt.Sprintf("%v/mtu=%d", backend, mtu), func(t *testing.T) {
-				test(t, nodeConfig{backend: backend, mtu: mtu})
-			})
+			t.Run(fmt.Sprintf("mtu=%d", mtu), func(t *testing.T) { test(t, nodeConfig{kind: k, mtu: mtu}) })
 		}
-	}
+	})
 }
 
 // sizes returns payloads around the point where one packet of mtu octets no

@@ -10,26 +10,24 @@ import (
 // TestGarbage sends what is no packet, or hardly one. What comes after must
 // still be answered.
 func TestGarbage(t *testing.T) {
-	for _, backend := range backends {
-		t.Run(backend.String(), func(t *testing.T) {
-			n := startNode(t, nodeConfig{backend: backend})
-			w, host := openTap(t, n.device), openHost(t)
-			random := rand.New(rand.NewPCG(6, uint64(backend)))
-			for range 2000 {
-				w.send(t, noise(random), damaged(random, host))
+	eachKind(t, func(t *testing.T, k kind) {
+		n := startNode(t, nodeConfig{kind: k})
+		w, host := openTap(t, n.device), openHost(t)
+		random := rand.New(rand.NewPCG(6, uint64(k.config.Backend)))
+		for range 2000 {
+			w.send(t, noise(random), damaged(random, host))
+		}
+		w.send(t, host.whole([]byte("still there")))
+		for {
+			echo, err := host.next(deadline())
+			if err != nil {
+				t.Fatalf("wait for the echo after the garbage: %v", err)
 			}
-			w.send(t, host.whole([]byte("still there")))
-			for {
-				echo, err := host.next(deadline())
-				if err != nil {
-					t.Fatalf("wait for the echo after the garbage: %v", err)
-				}
-				if string(echo) == "still there" {
-					return
-				}
+			if string(echo) == "still there" {
+				return
 			}
-		})
-	}
+		}
+	})
 }
 
 // noise returns up to 1,500 random octets.

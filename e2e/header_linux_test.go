@@ -24,22 +24,24 @@ func TestExtensionHeaders(t *testing.T) {
 		{"everywhere", none.With(wire.HopByHop, options).With(wire.DestinationOptions, options), true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			n := startNode(t, nodeConfig{})
-			w, host := openTap(t, n.device), openHost(t)
-			payload := numbered(uint32(i), 3*size)
-			next, datagram := uint8(wire.UDPProtocol), toStack.UDP(host.port(), echoPort, payload)
-			if test.behind {
-				header := append([]byte{wire.UDPProtocol}, options[1:]...)
-				next, datagram = wire.DestinationOptions, append(header, datagram...)
-			}
-			headers := toStack
-			headers.Extensions = test.before
-			fragments := headers.Split(uint32(i), next, datagram, size)
-			for at := len(fragments) - 1; at >= 0; at-- {
-				w.send(t, fragments[at])
-			}
-			host.expect(t, payload)
-			n.checkClean(t, 1)
+			eachKind(t, func(t *testing.T, k kind) {
+				n := startNode(t, nodeConfig{kind: k})
+				w, host := openTap(t, n.device), openHost(t)
+				payload := numbered(uint32(i), 3*size)
+				next, datagram := uint8(wire.UDPProtocol), toStack.UDP(host.port(), echoPort, payload)
+				if test.behind {
+					header := append([]byte{wire.UDPProtocol}, options[1:]...)
+					next, datagram = wire.DestinationOptions, append(header, datagram...)
+				}
+				headers := toStack
+				headers.Extensions = test.before
+				fragments := headers.Split(uint32(i), next, datagram, size)
+				for at := len(fragments) - 1; at >= 0; at-- {
+					w.send(t, fragments[at])
+				}
+				host.expect(t, payload)
+				n.checkClean(t, 1)
+			})
 		})
 	}
 }

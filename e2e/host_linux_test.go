@@ -52,6 +52,12 @@ func (h host) whole(payload []byte) []byte {
 	return toStack.Packet(wire.UDPProtocol, toStack.UDP(h.port(), echoPort, payload))
 }
 
+// behind returns a datagram from h to the echo service, as fragments, which go
+// the way of those of the datagram id: through the same queue.
+func (h host) behind(id uint32, payload []byte) [][]byte {
+	return h.datagram(^id, payload, 8)
+}
+
 // next returns the next echo.
 func (h host) next(deadline time.Time) ([]byte, error) {
 	h.SetReadDeadline(deadline)

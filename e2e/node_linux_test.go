@@ -21,17 +21,18 @@ var (
 	stackPrefix = netip.MustParsePrefix("fd00:6::2/64")
 	hostAddr    = hostPrefix.Addr()
 	stackAddr   = stackPrefix.Addr()
+
+	hostPrefix4  = netip.MustParsePrefix("192.0.2.1/24")
+	stackPrefix4 = netip.MustParsePrefix("192.0.2.2/24")
 )
 
 // echoPort is that of the echo services of a node.
 const echoPort = 7
 
-var backends = []tun.Backend{tun.Native, tun.Water}
-
 // A nodeConfig says what is particular about a node. The zero value is a node
 // with nothing particular about it.
 type nodeConfig struct {
-	backend      tun.Backend
+	kind         kind
 	mtu          int
 	zone         defrag.ZoneConfig
 	noICMPErrors bool
@@ -52,12 +53,12 @@ var devices atomic.Uint32
 // deviceName returns a name that no other device here has.
 func deviceName() string { return fmt.Sprintf("v6e%d", devices.Add(1)) }
 
-// openTUN opens a TUN with the host's address on the kernel's side.
-func openTUN(t *testing.T, cfg tun.Config) *tun.Device {
+// openDevice opens a device with the host's addresses on the kernel's side.
+func openDevice(t *testing.T, k kind, cfg tun.Config) *tun.Device {
 	t.Helper()
 	cfg.Name = deviceName()
-	cfg.HostAddresses = []netip.Prefix{hostPrefix}
-	device, err := tun.Open(cfg)
+	cfg.HostAddresses = []netip.Prefix{hostPrefix, hostPrefix4}
+	device, err := k.open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +68,14 @@ func openTUN(t *testing.T, cfg tun.Config) *tun.Device {
 // startNode starts a node that ends with the test.
 func startNode(t *testing.T, cfg nodeConfig) *node {
 	t.Helper()
-	device := openTUN(t, tun.Config{MTU: cfg.mtu, Backend: cfg.backend})
+	device := openDevice(t, cfg.kind, tun.Config{MTU: cfg.mtu})
 	n := &node{device: device.Name(), drops: newDrops()}
 	n.stack = startStack(t, stack.Config{
 		Engine: defrag.Config{Zone: cfg.zone},
 		Links: []stack.LinkConfig{{
 			Name:         "tun",
 			Endpoint:     device.Endpoint(),
-			Addresses:    []netip.Prefix{stackPrefix},
+			Addresses:    []netip.Prefix{stackPrefix, stackPrefix4},
 			NoICMPErrors: cfg.noICMPErrors,
 			Filter:       n.filter,
 			OnDatagram:   func(*gstack.PacketBuffer, *defrag.Datagram) { n.datagrams.Add(1) },

@@ -11,10 +11,10 @@ import (
 // TestFragmentOrders sends datagrams of one to five fragments in every order
 // there is.
 func TestFragmentOrders(t *testing.T) {
-	for _, backend := range backends {
+	eachKind(t, func(t *testing.T, k kind) {
 		for _, size := range []int{8, 64, 1232} {
-			t.Run(fmt.Sprintf("%v/size=%d", backend, size), func(t *testing.T) {
-				n := startNode(t, nodeConfig{backend: backend, mtu: 1280})
+			t.Run(fmt.Sprintf("size=%d", size), func(t *testing.T) {
+				n := startNode(t, nodeConfig{kind: k, mtu: 1280})
 				wire, host := openTap(t, n.device), openHost(t)
 				id := uint32(0)
 				for pieces := 1; pieces <= 5; pieces++ {
@@ -26,7 +26,7 @@ func TestFragmentOrders(t *testing.T) {
 				n.checkClean(t, 2+6+24+120)
 			})
 		}
-	}
+	})
 }
 
 // sendInOrder sends a datagram in pieces of size octets, the last one shorter

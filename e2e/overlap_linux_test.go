@@ -118,9 +118,9 @@ var overlaps = []struct {
 // TestOverlap sends fragments that disagree to a node of each policy.
 func TestOverlap(t *testing.T) {
 	for _, policy := range []defrag.Policy{defrag.RFC8200, defrag.RFC5722, defrag.Linux} {
-		for _, backend := range backends {
-			t.Run(policy.String()+"/"+backend.String(), func(t *testing.T) {
-				n := startNode(t, nodeConfig{backend: backend, zone: defrag.ZoneConfig{Policy: policy}})
+		t.Run(policy.String(), func(t *testing.T) {
+			eachKind(t, func(t *testing.T, k kind) {
+				n := startNode(t, nodeConfig{kind: k, zone: defrag.ZoneConfig{Policy: policy}})
 				w, host := openTap(t, n.device), openHost(t)
 				for i, test := range overlaps {
 					want := [...]outcome{test.rfc8200, test.rfc5722, test.linux}[policy]
@@ -129,7 +129,7 @@ func TestOverlap(t *testing.T) {
 					})
 				}
 			})
-		}
+		})
 	}
 }
 
@@ -149,14 +149,13 @@ func checkOutcome(t *testing.T, n *node, w *tap, host host, id uint32, pieces []
 	}
 }
 
-// checkEcho sends pieces of one datagram and, after them, another datagram in
-// one packet: once that has been echoed, nothing of the first is still on its
-// way.
+// checkEcho sends pieces of one datagram and, after them, another datagram:
+// once that has been echoed, nothing of the first is still on its way.
 func checkEcho(t *testing.T, w *tap, host host, id uint32, pieces []piece, want bool) {
 	t.Helper()
 	payload, marker := numbered(id, 5*unit-8), []byte("marker")
 	sendPieces(t, w, id, toStack.UDP(host.port(), echoPort, payload), pieces)
-	w.send(t, host.whole(marker))
+	w.send(t, host.behind(id, marker)...)
 	if want {
 		host.expect(t, payload)
 	}

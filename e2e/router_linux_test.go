@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/v6stack/v6stack/internal/wire"
 	"github.com/v6stack/v6stack/stack"
@@ -17,6 +18,7 @@ type stationConfig struct {
 	subnet int
 	mtu    int
 	zone   string
+	kind   kind
 }
 
 // A station is a host next to a router: a kernel in a network namespace of its
@@ -55,7 +57,7 @@ func (s *station) inside(t *testing.T, do func()) {
 // open opens the station's TUN.
 func (s *station) open(t *testing.T) *tun.Device {
 	t.Helper()
-	device, err := tun.Open(tun.Config{
+	device, err := s.kind.open(tun.Config{
 		Name:          s.name,
 		NetNS:         s.name,
 		MTU:           s.mtu,
@@ -144,9 +146,15 @@ func (r *router) linkStats(t *testing.T, s *station) stack.LinkStats {
 }
 
 // checkDrops checks that of the packets from a station the router dropped
-// those, by reason, and no others.
+// those, by reason, and no others. It waits for those that are still on their
+// way.
 func (r *router) checkDrops(t *testing.T, s *station, want map[stack.DropReason]uint64) {
 	t.Helper()
+	for reason, count := range want {
+		for end := deadline(); r.linkStats(t, s).Drops[reason] < count && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	for reason, got := range r.linkStats(t, s).Drops {
 		if reason := stack.DropReason(reason); got != want[reason] {
 			t.Errorf("packets from %v dropped as %v: %d, want %d", s.addr(), reason, got, want[reason])

@@ -3,11 +3,12 @@ package e2e
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -19,12 +20,17 @@ import (
 // packet there before anybody else sees it: whoever has received an answer will
 // find all that led to it. The packets are in memory shared with the kernel, of
 // which anybody may have as much as it takes.
+//
+// It shows packets as they are on a wire: checksums finished and large segments
+// cut, see [offloadHeader.onWire].
 type capture struct {
 	fd             int
 	ring           []byte
 	frame          int      // octets a packet has, with its header
 	next           int      // frame
 	sent, received [][]byte // by the host; collected so far
+	// largeSent and largeReceived count the large segments.
+	largeSent, largeReceived int
 }
 
 // A ring has that many frames, in blocks.
@@ -59,7 +65,7 @@ func openCapture(t *testing.T, device string, mtu int) *capture {
 func (c *capture) mapRing(t *testing.T, mtu int) {
 	t.Helper()
 	// A frame divides a block, and has room for its header.
-	for c.frame = 2048; c.frame < mtu+128; {
+	for c.frame = 2048; c.frame < mtu+128+offloadHeaderSize; {
 		c.frame *= 2
 	}
 	request := &unix.TpacketReq{
@@ -68,7 +74,9 @@ func (c *capture) mapRing(t *testing.T, mtu int) {
 		Frame_size: uint32(c.frame),
 		Frame_nr:   captureFrames,
 	}
-	err := unix.SetsockoptInt(c.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2)
+	err := errors.Join(
+		unix.SetsockoptInt(c.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2),
+		unix.SetsockoptInt(c.fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1))
 	if err == nil {
 		err = unix.SetsockoptTpacketReq(c.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, request)
 	}
@@ -86,6 +94,11 @@ func (c *capture) mapRing(t *testing.T, mtu int) {
 func (c *capture) drain(t *testing.T) (sent, received [][]byte) {
 	t.Helper()
 	c.collect(t)
+	return c.forget()
+}
+
+// forget returns what was collected since the last time.
+func (c *capture) forget() (sent, received [][]byte) {
 	sent, received = c.sent, c.received
 	c.sent, c.received = nil, nil
 	return sent, received
@@ -109,7 +122,8 @@ func (c *capture) collect(t *testing.T) {
 //
 //	octet of a frame
 //	 0  status, which tells whose the frame is
-//	 8  length of the packet    12  where it begins
+//	 4  length of the packet    8  how much of it is here
+//	12  where it begins, with an offload header ahead of it
 //	32  sockaddr_ll, in it at
 //	42  which way the packet goes
 func (c *capture) take() bool {
@@ -117,12 +131,16 @@ func (c *capture) take() bool {
 	if binary.NativeEndian.Uint32(frame)&unix.TP_STATUS_USER == 0 {
 		return false
 	}
-	length, begin := binary.NativeEndian.Uint32(frame[8:]), binary.NativeEndian.Uint16(frame[12:])
-	packet := bytes.Clone(frame[begin:][:length])
+	length, here := int(binary.NativeEndian.Uint32(frame[4:])), binary.NativeEndian.Uint32(frame[8:])
+	begin := binary.NativeEndian.Uint16(frame[12:])
+	h := offloadHeader(frame[begin-offloadHeaderSize : begin])
+	packets, large := h.onWire(bytes.Clone(frame[begin:][:here]), length)
 	if frame[42] == unix.PACKET_OUTGOING {
-		c.sent = append(c.sent, packet)
+		c.sent = append(c.sent, packets...)
+		c.largeSent += large
 	} else {
-		c.received = append(c.received, packet)
+		c.received = append(c.received, packets...)
+		c.largeReceived += large
 	}
 	binary.NativeEndian.PutUint32(frame, unix.TP_STATUS_KERNEL)
 	c.next = (c.next + 1) % captureFrames
@@ -157,13 +175,28 @@ func countOf(packets [][]byte, next uint8) int {
 // checkPassed compares what two stations sent each other with what they
 // received, since the last time: packet by packet, fragment by fragment, all
 // must be the same but for the hop limit. At least so many fragments must have
-// passed each way.
+// passed each way. Packets may still be on their way: it waits for them.
 func checkPassed(t *testing.T, a, b *station, fragments int) {
 	t.Helper()
-	sentA, receivedA := a.wire.drain(t)
-	sentB, receivedB := b.wire.drain(t)
+	for end := deadline(); !allPassed(t, a, b) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	sentA, receivedA := a.wire.forget()
+	sentB, receivedB := b.wire.forget()
 	checkPassedFrom(t, a, b, sentA, receivedB, fragments)
 	checkPassedFrom(t, b, a, sentB, receivedA, fragments)
+}
+
+// allPassed reports whether each of two stations has received as much as the
+// other has sent. What it looks at is no moment, but nothing that it has counted
+// as sent is missing then.
+func allPassed(t *testing.T, a, b *station) bool {
+	t.Helper()
+	a.wire.collect(t)
+	b.wire.collect(t)
+	a.wire.collect(t)
+	return len(between(a.wire.sent, a.addr(), b.addr())) == len(between(b.wire.received, a.addr(), b.addr())) &&
+		len(between(b.wire.sent, b.addr(), a.addr())) == len(between(a.wire.received, b.addr(), a.addr()))
 }
 
 func checkPassedFrom(t *testing.T, from, to *station, sent, received [][]byte, fragments int) {
@@ -175,29 +208,36 @@ func checkPassedFrom(t *testing.T, from, to *station, sent, received [][]byte, f
 	checkSamePackets(t, from, to, sent, received)
 }
 
-// checkPassedUntil does as checkPassed, with packets still on their way: it
-// looks at what came before a datagram and its echo. Links keep the order.
-func checkPassedUntil(t *testing.T, a, b *station, service netip.AddrPort) {
+// checkSamePackets checks that received is what sent was, one hop further. Each
+// flow keeps its order.
+func checkSamePackets(t *testing.T, from, to *station, sent, received [][]byte) {
 	t.Helper()
-	marker := []byte("marker of " + t.Name())
-	if err := exchange(a.dial(t, service), marker); err != nil {
-		t.Fatal(err)
-	}
-	sentA, receivedA := a.wire.drain(t)
-	sentB, receivedB := b.wire.drain(t)
-	for _, packets := range []*[][]byte{&sentA, &receivedA, &sentB, &receivedB} {
-		at := slices.IndexFunc(*packets, func(packet []byte) bool { return bytes.HasSuffix(packet, marker) })
-		if at < 0 {
-			t.Fatal("no marker captured")
+	sentFlows, receivedFlows := byFlow(sent), byFlow(received)
+	for flow := range receivedFlows {
+		if _, ok := sentFlows[flow]; !ok {
+			t.Errorf("a packet from %v to %v that was not sent: %s", from.addr(), to.addr(), describe(receivedFlows[flow][0]))
 		}
-		*packets = (*packets)[:at+1]
 	}
-	checkPassedFrom(t, a, b, sentA, receivedB, 0)
-	checkPassedFrom(t, b, a, sentB, receivedA, 0)
+	for flow, packets := range sentFlows {
+		checkSameFlow(t, from, to, packets, receivedFlows[flow])
+	}
 }
 
-// checkSamePackets checks that received is what sent was, one hop further.
-func checkSamePackets(t *testing.T, from, to *station, sent, received [][]byte) {
+// byFlow returns the packets of each flow in their order: those of the same
+// protocol and ports.
+func byFlow(packets [][]byte) map[[5]byte][][]byte {
+	flows := make(map[[5]byte][][]byte)
+	for _, packet := range packets {
+		flow := [5]byte{packet[6]}
+		if packet[6] == wire.TCP || packet[6] == wire.UDPProtocol {
+			copy(flow[1:], packet[40:44])
+		}
+		flows[flow] = append(flows[flow], packet)
+	}
+	return flows
+}
+
+func checkSameFlow(t *testing.T, from, to *station, sent, received [][]byte) {
 	t.Helper()
 	for i := range min(len(sent), len(received)) {
 		want := bytes.Clone(sent[i])

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,10 +31,11 @@ func runFlags(device string, more ...string) []string {
 
 // TestRun does with the program what its documentation shows.
 func TestRun(t *testing.T) {
-	for _, backend := range backends {
-		t.Run(backend.String(), func(t *testing.T) {
+	for _, k := range programKinds {
+		t.Run(k.name, func(t *testing.T) {
 			const device = "v6s0"
-			program := startRun(t, runFlags(device, "--backend", backend.String())...)
+			program := startRun(t, runFlags(device, k.flags()...)...)
+			checkNoted(t, program, device, k)
 			t.Run("ping", func(t *testing.T) {
 				needTool(t, "ping")
 				ping(t, 20, 65000, "-i", "0.01")
@@ -53,6 +56,23 @@ func TestRun(t *testing.T) {
 		})
 	}
 }
+
+// checkNoted checks that the program says what its device and the kernel agreed
+// on.
+func checkNoted(t *testing.T, p *program, device string, k kind) {
+	t.Helper()
+	stderr := p.stderr.String()
+	noted := runNoted.FindStringSubmatch(stderr)
+	if noted == nil || noted[1] != device {
+		t.Fatalf("no features of %s on standard error:\n%s", device, stderr)
+	}
+	features := strings.TrimSuffix(noted[2], ", uso")
+	if want := k.features.String(); k.name != "default" && features != want {
+		missing(t, "features of the kernel: %s, want %s", features, want)
+	}
+}
+
+var runNoted = regexp.MustCompile(`(?m)^v6stack run: tun (.*): (\d+ queues?.*)$`)
 
 // TestRunTimeout sends the halves of two datagrams, one without and one with
 // the first fragment, and waits for the error owed to the second.
@@ -108,7 +128,8 @@ func TestRunNetNS(t *testing.T) {
 // TestRunQuiet leaves a datagram incomplete where no errors are wanted.
 func TestRunQuiet(t *testing.T) {
 	const device = "v6s3"
-	program := startRun(t, runFlags(device, "--frag-timeout", "100ms", "--no-icmp-errors")...)
+	// A marker behind fragments is behind them on a single queue only.
+	program := startRun(t, runFlags(device, "--frag-timeout", "100ms", "--no-icmp-errors", "--queues", "1")...)
 	w, host := openTap(t, device), openHost(t)
 	payload := wire.Payload(1000)
 	fragments := host.datagram(1, payload, 512)

@@ -10,20 +10,18 @@ import (
 // TestTinyFragments sends a datagram of 65,000 octets in the smallest pieces
 // there can be, first every other one, then those between.
 func TestTinyFragments(t *testing.T) {
-	for _, backend := range backends {
-		t.Run(backend.String(), func(t *testing.T) {
-			n := startNode(t, nodeConfig{backend: backend})
-			w, host := openTap(t, n.device), openHost(t)
-			payload := wire.Payload(65000)
-			var evens, odds [][]byte
-			for pair := range slices.Chunk(host.datagram(1, payload, 8), 2) {
-				evens = append(evens, pair[0])
-				odds = append(odds, pair[1:]...)
-			}
-			w.send(t, evens...)
-			w.send(t, odds...)
-			host.expect(t, payload)
-			n.checkClean(t, 1)
-		})
-	}
+	eachKind(t, func(t *testing.T, k kind) {
+		n := startNode(t, nodeConfig{kind: k})
+		w, host := openTap(t, n.device), openHost(t)
+		payload := wire.Payload(65000)
+		var evens, odds [][]byte
+		for pair := range slices.Chunk(host.datagram(1, payload, 8), 2) {
+			evens = append(evens, pair[0])
+			odds = append(odds, pair[1:]...)
+		}
+		w.send(t, evens...)
+		w.send(t, odds...)
+		host.expect(t, payload)
+		n.checkClean(t, 1)
+	})
 }

@@ -65,7 +65,7 @@ func startPeers(t *testing.T, names ...string) []peer {
 	var cfg stack.Config
 	for _, name := range names {
 		newNamespace(t, name)
-		device := openTUN(t, tun.Config{NetNS: name})
+		device := openDevice(t, kind{}, tun.Config{NetNS: name})
 		peers = append(peers, peer{namespace: name, device: device})
 		cfg.Links = append(cfg.Links, stack.LinkConfig{
 			Name:      name,
