@@ -6,15 +6,21 @@ import (
 )
 
 // frameSizes are the views into which a packet is read, in this order, each a
-// whole chunk of gVisor's pools. The headers stand apart. Behind them sizes
-// double, so that each packet keeps few views and pins little:
+// whole chunk of gVisor's pools. The headers stand apart. Few views make large
+// segments cheap, small ones in front keep little for what is small:
 //
 //	packet          views   octets pinned
 //	  128               1             128
 //	1,280, 1,500        2           2,176
-//	9,000               4          14,464
-//	65,535              7          65,664
-var frameSizes = [...]int{headerSize, 2048, 4096, 8192, 16384, 32768, 2048}
+//	9,000               3          18,560
+//	65,535              4          84,096
+//
+// A packet that would pin more than four times its size is copied.
+var frameSizes = [...]int{headerSize, 2048, 16384, 65536}
+
+// smallPacket is the size, in octets, below which it does not matter how much of
+// its two small views a packet uses.
+const smallPacket = 544
 
 // A frame is where the next packet is read to. It fills itself with views;
 // those that a packet leaves unused serve the next. The zero value is ready.
@@ -57,7 +63,30 @@ func (f *frame) take(n int) buffer.Buffer {
 		// All but the last are full, so that nothing is copied into them.
 		packet.Append(view)
 	}
-	return packet
+	return unpinned(packet)
+}
+
+// unpinned returns packet, which it takes over, or one whose payload, all but
+// the first view, is a copy, where it is less than a quarter of the memory that
+// it would keep from others.
+func unpinned(packet buffer.Buffer) buffer.Buffer {
+	pinned := 0
+	views := packet.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		pinned += v.Capacity()
+	}
+	if pinned <= 4*max(int(packet.Size()), smallPacket) {
+		return packet
+	}
+	headers := views.Front()
+	payload := buffer.NewView(int(packet.Size()) - headers.Size())
+	for v := headers.Next(); v != nil; v = v.Next() {
+		payload.Write(v.AsSlice())
+	}
+	dense, rest := buffer.MakeWithView(headers.Clone()), buffer.MakeWithView(payload)
+	dense.Merge(&rest)
+	packet.Release()
+	return dense
 }
 
 // release gives the views back.

@@ -125,26 +125,3 @@ func typeOf(packet *buffer.Buffer) gstack.GSOType {
 func contains(packet *buffer.Buffer, h *virtioHeader) bool {
 	return int(h.start())+header.TCPMinimumSize <= int(packet.Size())
 }
-
-// unpinned returns datagram, which it takes over, or one whose payload is a
-// copy, where it is less than a quarter of the memory that it would keep from
-// others.
-func unpinned(datagram buffer.Buffer) buffer.Buffer {
-	pinned := 0
-	views := datagram.AsViewList()
-	for v := views.Front(); v != nil; v = v.Next() {
-		pinned += v.Capacity()
-	}
-	if pinned <= 4*int(datagram.Size()) {
-		return datagram
-	}
-	headers := views.Front()
-	payload := buffer.NewView(int(datagram.Size()) - headers.Size())
-	for v := headers.Next(); v != nil; v = v.Next() {
-		payload.Write(v.AsSlice())
-	}
-	dense, rest := buffer.MakeWithView(headers.Clone()), buffer.MakeWithView(payload)
-	dense.Merge(&rest)
-	datagram.Release()
-	return dense
-}
