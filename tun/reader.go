@@ -113,12 +113,7 @@ func (r *reader) deliver(pkt *gstack.PacketBuffer) {
 // to be finished, or the system's word for it. gVisor believes whatever comes
 // from a device that verifies checksums at all.
 func isVouched(pkt *gstack.PacketBuffer) bool {
-	if pkt.GSOOptions.NeedsCsum || pkt.RXChecksumValidated {
-		return true
-	}
-	packet := pkt.Data().ToBuffer()
-	defer packet.Release()
-	return offload.Valid(&packet)
+	return pkt.GSOOptions.NeedsCsum || pkt.RXChecksumValidated || offload.ValidPacket(pkt)
 }
 
 // begin notes that a delivery begins.

@@ -4,6 +4,7 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // Valid reports whether packet, borrowed, is a whole IPv4 or IPv6 packet with
@@ -12,6 +13,16 @@ import (
 // header is not used up.
 func Valid(packet *buffer.Buffer) bool {
 	o := octetsOf(packet)
+	return o.valid()
+}
+
+// ValidPacket is Valid for all of pkt, borrowed.
+func ValidPacket(pkt *gstack.PacketBuffer) bool {
+	o := octetsOfPacket(pkt)
+	return o.valid()
+}
+
+func (o *octets) valid() bool {
 	l, ok := o.layout()
 	return ok && o.headerValid(&l) && (l.piece || l.detoured || o.transportValid(&l))
 }
