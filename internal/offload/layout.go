@@ -36,7 +36,7 @@ type layout struct {
 	// detoured says that a Routing header is not used up, so that the packet's
 	// destination is not the one that the checksum covers.
 	detoured bool
-	// addresses is the sum of both addresses.
+	// addresses is the sum of both addresses, unless the packet is a piece.
 	addresses uint16
 }
 
@@ -93,15 +93,18 @@ func (o *octets) layout6() (l layout, ok bool) {
 		protocol:  ip.NextHeader(),
 		transport: header.IPv6MinimumSize,
 		end:       header.IPv6MinimumSize + int(ip.PayloadLength()),
-		addresses: checksum.Checksum(ip[8:header.IPv6MinimumSize], 0),
 	}
 	if l.end > o.limit {
 		return l, false
 	}
 	for !l.piece {
 		length, ok := o.extension(&l)
-		if !ok || length == 0 {
-			return l, ok
+		if !ok {
+			return l, false
+		}
+		if length == 0 {
+			l.addresses = checksum.Checksum(o.at(addressesOffset, 2*header.IPv6AddressSize), 0)
+			return l, true
 		}
 		if l.transport += length; l.transport > l.end {
 			return l, false
@@ -109,6 +112,9 @@ func (o *octets) layout6() (l layout, ok bool) {
 	}
 	return l, true
 }
+
+// addressesOffset is where the addresses stand in the IPv6 header.
+const addressesOffset = 8
 
 // extension takes notice of the extension header at l.transport, of the type
 // l.protocol, which becomes the type of what follows. It returns the header's
