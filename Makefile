@@ -7,7 +7,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
 # report the end as a failure.
 FUZZ_EXECUTIONS ?= 10000
 
-.PHONY: help check format vet staticcheck tidy test fuzz cross bench bench-router
+.PHONY: help check format vet staticcheck tidy test fuzz cross bench bench-router bench-tun
 
 help:
 	@echo 'check        all of the following, as CI runs them'
@@ -20,6 +20,7 @@ help:
 	@echo 'cross        build for every platform'
 	@echo 'bench        the tables of docs/BENCHMARKS.md'
 	@echo 'bench-router forwarding in memory beside gVisor, and its ratios'
+	@echo 'bench-tun    TUN devices beside each other, and their ratios'
 
 check: format vet staticcheck tidy cross test fuzz
 
@@ -54,3 +55,6 @@ bench:
 
 bench-router:
 	@GO='$(GO)' sh scripts/bench-router.sh
+
+bench-tun:
+	@GO='$(GO)' sh scripts/bench-tun.sh
