@@ -23,7 +23,21 @@ import (
 
 // pipe returns a device over one end of a pair of sockets that keep packets
 // apart, and the other end.
-func pipe(t *testing.T) (*tun.Device, int) {
+func pipe(t testing.TB) (*tun.Device, int) {
+	t.Helper()
+	near, far := socketpair(t)
+	device, err := tun.Open(tun.Config{FD: near, MTU: 65535})
+	if err != nil {
+		unix.Close(near)
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { device.Close() })
+	return device, far
+}
+
+// socketpair returns sockets that keep packets apart. The far one, on which reads
+// give up in the end, is closed by the test.
+func socketpair(t testing.TB) (near, far int) {
 	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -35,17 +49,11 @@ func pipe(t *testing.T) (*tun.Device, int) {
 			t.Fatal(err)
 		}
 	}
-	device, err := tun.Open(tun.Config{FD: ends[0], MTU: 65535})
-	if err != nil {
-		unix.Close(ends[0])
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { device.Close() })
 	limit := unix.NsecToTimeval(patience.Nanoseconds())
 	if err := unix.SetsockoptTimeval(ends[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
 		t.Fatal(err)
 	}
-	return device, ends[1]
+	return ends[0], ends[1]
 }
 
 // ip6 returns n octets whose version is 6.
@@ -55,7 +63,7 @@ func ip6(n int) []byte {
 	return octets
 }
 
-func write(t *testing.T, fd int, octets []byte) {
+func write(t testing.TB, fd int, octets []byte) {
 	t.Helper()
 	if _, err := unix.Write(fd, octets); err != nil {
 		t.Fatal(err)

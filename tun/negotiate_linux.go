@@ -38,12 +38,17 @@ func negotiate(fd int, flags uint16, none bool) (Features, error) {
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, virtioSize); err != nil {
 		return Features{}, fmt.Errorf("set the size of offload headers: %w", err)
 	}
+	return settle(none, func(flags int) error { return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, flags) })
+}
+
+// settle asks for offloads, the best first, or for none, until they are granted.
+func settle(none bool, ask func(flags int) error) (Features, error) {
 	var refusal error
 	for _, o := range offloads {
 		if none && o.flags != 0 {
 			continue
 		}
-		if refusal = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, o.flags); refusal == nil {
+		if refusal = ask(o.flags); refusal == nil {
 			return o.features, nil
 		}
 	}

@@ -22,6 +22,10 @@ type packet struct {
 	octets   []byte
 	// views are the sizes of its views, chunks the capacities of their chunks.
 	views, chunks []int
+	// left is what was left undone, vouched whether somebody stands for the
+	// checksums.
+	left    gstack.GSO
+	vouched bool
 }
 
 // recorder is a dispatcher that keeps what it is given.
@@ -32,7 +36,7 @@ func newRecorder() *recorder { return &recorder{make(chan packet, 4096)} }
 // DeliverNetworkPacket implements gstack.NetworkDispatcher. When full, it
 // drops packets like any network.
 func (r *recorder) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *gstack.PacketBuffer) {
-	p := packet{protocol: protocol}
+	p := packet{protocol: protocol, left: pkt.GSOOptions, vouched: pkt.RXChecksumValidated}
 	views, _ := pkt.AsViewList()
 	for v := views.Front(); v != nil; v = v.Next() {
 		p.octets = append(p.octets, v.AsSlice()...)
@@ -49,7 +53,7 @@ func (r *recorder) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pk
 func (r *recorder) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *gstack.PacketBuffer) {}
 
 // next returns the next packet that satisfies want.
-func (r *recorder) next(t *testing.T, want func(packet) bool) packet {
+func (r *recorder) next(t testing.TB, want func(packet) bool) packet {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
