@@ -51,8 +51,10 @@ func FuzzReceive(f *testing.F) {
 // checkDelivered checks what was delivered of octets.
 func checkDelivered(t *testing.T, p packet, octets []byte) {
 	t.Helper()
-	checkPins(t, p)
 	a, packet := aheadOf(octets)
+	if a.flags&needsSum == 0 || int(a.start)+int(a.offset) < 120 {
+		checkPins(t, p) // Else what is ahead of the checksum stands in one view.
+	}
 	if a.kind&^ecnBit != unix.VIRTIO_NET_HDR_GSO_UDP_L4 && len(p.octets) != len(packet) {
 		t.Errorf("%d octets of %d were delivered", len(p.octets), len(packet))
 	}

@@ -112,8 +112,9 @@ func (w *writer) leave(pkt *gstack.PacketBuffer) bool {
 	if copyOut(tcp[:], pkt, job.Start) < len(tcp) || job.Kind != offload.TCP || !job.Checksum {
 		return false
 	}
-	payload := pkt.Size() - job.Start - int(header.TCP(tcp[:]).DataOffset())
-	if payload > job.MSS && !w.queue.passes(pkt.GSOOptions.Type) {
+	headers := int(header.TCP(tcp[:]).DataOffset())
+	payload := pkt.Size() - job.Start - headers
+	if headers < header.TCPMinimumSize || payload < 0 || payload > job.MSS && !w.queue.passes(pkt.GSOOptions.Type) {
 		return false
 	}
 	w.describe(pkt.GSOOptions.Type, tcp[:], job, payload)
