@@ -77,6 +77,11 @@ func TestNothingIsAllocated(t *testing.T) {
 	pkts := packets(flow(40, 1428))
 	defer release(pkts)
 	var train offload.Train
+	noAllocations(t, "ValidPacket", func() {
+		if !offload.ValidPacket(pkts[0]) {
+			t.Fatal("invalid")
+		}
+	})
 	noAllocations(t, "Couple", func() {
 		if train.Couple(pkts) != len(pkts) {
 			t.Fatal("not coupled")

@@ -14,6 +14,29 @@ func valid(packet []byte, ends ...int) bool {
 	return offload.Valid(&b)
 }
 
+// ValidPacket says what Valid does, also behind spare room and of headers that
+// were taken off.
+func TestValidPacket(t *testing.T) {
+	for name, d := range drafts {
+		for _, pending := range []bool{false, true} {
+			d.pending, d.unsummed = pending, false
+			pkt := d.sent()
+			if got := offload.ValidPacket(pkt); got == pending {
+				t.Errorf("%s, pending %v: sent packet valid %v", name, pending, got)
+			}
+			pkt.DecRef()
+			pkt = received(d.packet(), d.start(), d.headers())
+			if _, ok := pkt.NetworkHeader().Consume(d.start()); !ok {
+				t.Fatal("no network header")
+			}
+			if got := offload.ValidPacket(pkt); got == pending {
+				t.Errorf("%s, pending %v: received packet valid %v", name, pending, got)
+			}
+			pkt.DecRef()
+		}
+	}
+}
+
 var fixed = wire.Header{Source: ends6[0], Destination: ends6[1]}
 
 // behind returns a header with one extension header.
