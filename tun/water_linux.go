@@ -16,6 +16,7 @@ func openWater(cfg Config) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
+	relinquish(fd) // What somebody may have left of a persistent interface.
 	if err := unix.Close(fd); err != nil {
 		return opened{}, err
 	}
