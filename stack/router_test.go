@@ -34,7 +34,7 @@ type router struct {
 // unless nil, has the last word on its configuration.
 func newRouter(t *testing.T, mtuA, mtuB uint32, change func(*stack.Config)) *router {
 	t.Helper()
-	r := &router{t: t, a: channel.New(256, mtuA, ""), b: channel.New(256, mtuB, "")}
+	r := &router{t: t, a: channel.New(256, mtuA, ""), b: channel.New(2048, mtuB, "")}
 	t.Cleanup(func() {
 		r.a.Drain()
 		r.b.Drain()
