@@ -7,6 +7,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/v6stack/v6stack/internal/wire"
@@ -60,3 +61,55 @@ func TestForwardingAllocatesNothingOnceWarm(t *testing.T) {
 		}
 	}
 }
+
+// Nor does passing large segments on, whole or cut, or finishing a checksum.
+func TestForwardingSegmentsAllocatesNothingOnceWarm(t *testing.T) {
+	if raceDetector {
+		t.Log("the race detector drops pooled objects at random: allocations are not counted")
+		return
+	}
+	for name, c := range map[string]struct {
+		size, packets int
+		whole         bool
+	}{
+		"whole":         {60_000, 1, true},
+		"cut":           {60_000, 60, false},
+		"unsummed":      {900, 1, true},
+		"to be summed":  {900, 1, false},
+		"small":         {10, 1, true},
+		"small, to sum": {10, 1, false},
+	} {
+		in, out := channel.New(1, 1500, ""), newSink()
+		link := gstack.LinkEndpoint(out)
+		if c.whole {
+			link = &offloadingSink{out}
+		}
+		newStack(t, stack.Config{
+			Forward: true,
+			Rules:   []filter.Rule{{Protocol: filter.TCP, Action: filter.Allow}},
+			Links: []stack.LinkConfig{
+				{Name: "a", Endpoint: in, Addresses: []netip.Prefix{routerA}},
+				{Name: "b", Endpoint: link, Addresses: []netip.Prefix{routerB}},
+			},
+		})
+		s := newStream(c.size, 1000)
+		packet := s.large()
+		pass := func() { injectLarge(in, packet, largeGSO(1000)) }
+		for range 50 {
+			pass()
+		}
+		before := out.packets.Load()
+		if n := testing.AllocsPerRun(200, pass); n > 1 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		if got := out.packets.Load() - before; got != int64(201*c.packets) {
+			t.Errorf("%s: %d packets forwarded, want %d", name, got, 201*c.packets)
+		}
+	}
+}
+
+// An offloadingSink is a sink that takes large segments.
+type offloadingSink struct{ *sink }
+
+func (*offloadingSink) SupportedGSO() gstack.SupportedGSO { return gstack.HostGSOSupported }
+func (*offloadingSink) GSOMaxSize() uint32                { return 65535 }

@@ -65,7 +65,8 @@ type LinkConfig struct {
 	// NoICMPErrors keeps reassembly from sending ICMPv6 errors.
 	NoICMPErrors bool
 	// Filter is called with every inbound packet, whole; false drops it. The
-	// packet is borrowed for the call.
+	// packet is borrowed for the call. It may be a large segment, see
+	// linkep.Options.
 	Filter func(*gstack.PacketBuffer) bool
 	// CheckSource has the router drop packets whose source is not reached
 	// through the link they come from. Nil means that it does so on links with

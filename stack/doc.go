@@ -29,26 +29,28 @@
 //	a route, on this zone's way                       1/0, or 1/3
 //	the rules allow it; none: it stays in the zone    dropped, or 1/1
 //	hop limit above 1                                 3/0
-//	no fragment larger than the link's MTU            2/0 with the MTU
+//	no fragment or segment above the link's MTU       2/0 with the MTU
 //	the link takes it                                 dropped
 //
 // Numbers are types and codes of the ICMPv6 errors that are sent down the link
 // the packet came from. A datagram that came in fragments is judged whole and
 // goes on in the fragments it came in, hop limit apart; errors quote the first of
-// them. Every drop is counted by its [DropReason]. Zones may use the same
+// them. So is a large TCP segment, as links with offloads hand them up: it goes on
+// large through a link that cuts it, else in the segments it stands for, and is
+// counted as these. Every drop is counted by its [DropReason]. Zones may use the same
 // addresses: a packet leaves its zone only by a [Route] to a link of another and
 // where a rule allows it. Rules are those of package filter.
 //
 // What we send ourselves is split to the MTU of the path for ten minutes after a
-// Packet Too Big said so (RFC 8201); one below 1,280 is dropped.
+// Packet Too Big said so (RFC 8201); one below 1,280 is dropped. TCP that gVisor
+// leaves to a link to be cut is cut so small instead.
 //
 // [Stack.Reload] changes links, addresses, routes, rules and the zones' budgets
 // while packets flow.
 //
 // What is not done: IPv4 is not forwarded, nor multicast, nor are there
-// Redirects; segments that a link has merged are not split. Addresses are usable
-// at once, without Duplicate Address Detection, and router advertisements are
-// ignored.
+// Redirects. Addresses are usable at once, without Duplicate Address Detection,
+// and router advertisements are ignored.
 //
 // The package has no globals, starts no goroutine of its own that outlives
 // [Stack.Close], and logs only through the logger it is given.

@@ -147,11 +147,10 @@ func (l *link) write(b *batch) {
 		reason = LinkDown
 		b.out.isDown()
 	}
-	var written offload.Sizes
+	// A large segment goes alone, so those written count as what they are.
+	written := offload.Sizes{Count: n}
 	for _, pkt := range b.packets.AsSlice()[:n] {
-		sizes := offload.SizesOf(pkt)
-		written.Count += sizes.Count
-		written.Octets += sizes.Octets
+		written.Octets += pkt.Size()
 	}
 	l.count(b.out, written)
 	l.counters.drops[reason].Add(uint64(b.sizes.Count - written.Count))

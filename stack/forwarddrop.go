@@ -7,7 +7,9 @@ import "fmt"
 type DropReason uint8
 
 const (
-	// Malformed packets end before their header says, or are jumbograms.
+	// Malformed packets end before their header says, or are jumbograms, or no
+	// TCP packets although their link said so. Nor is a packet for an address on
+	// another link right if its checksum is wrong where gVisor would not look.
 	Malformed DropReason = iota
 	// BadSource addresses are never forwarded: unspecified, multicast,
 	// loopback or link-local.

@@ -33,11 +33,12 @@ type LinkStats struct {
 	MTU uint32
 	// Addresses of the stack on the link.
 	Addresses []netip.Prefix
-	// Received counts what the gVisor stack took from the link, datagrams
-	// whole; Sent what it gave to the link, in fragments.
+	// Received counts what the gVisor stack took from the link, datagrams and
+	// large segments whole; Sent what it gave to the link, in fragments.
 	Received, Sent Traffic
 	// ForwardedFrom counts what the router took from the link, ForwardedTo what
-	// it gave to the link, in fragments where packets came so.
+	// it gave to the link, in fragments where packets came so, and large
+	// segments as the packets they stand for.
 	ForwardedFrom, ForwardedTo Traffic
 	// Drops counts the packets from the link that the router dropped, by
 	// reason. What a full or dead link did not take is counted at the link it
