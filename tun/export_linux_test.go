@@ -28,3 +28,14 @@ func (d *Device) Descriptors() []int {
 	}
 	return fds
 }
+
+// FollowMTU tells set of each change of the MTU, mtu at first, of the interface
+// called name, until stop is called.
+func FollowMTU(name string, mtu int, set func(mtu uint32)) (stop func(), err error) {
+	w, err := watchMTU(name)
+	if err != nil {
+		return nil, err
+	}
+	w.follow(mtu, set)
+	return w.close, nil
+}
