@@ -13,7 +13,9 @@ import (
 	"github.com/v6stack/v6stack/internal/netns"
 )
 
-// openFDBased opens a TUN at e as gVisor does, for its own endpoint.
+// openFDBased opens a TUN at e as gVisor does, for its own endpoint. It stays open
+// until the process ends: nobody can wait for the endpoint's processors, and
+// forwarding panics if they write to a closed descriptor.
 func openFDBased(b *testing.B, e end) gstack.LinkEndpoint {
 	b.Helper()
 	fd := -1
@@ -23,9 +25,6 @@ func openFDBased(b *testing.B, e end) gstack.LinkEndpoint {
 		}
 		return setHost(e)
 	})
-	if fd >= 0 {
-		b.Cleanup(func() { unix.Close(fd) })
-	}
 	if err != nil {
 		b.Fatalf("open a TUN: %v", err)
 	}

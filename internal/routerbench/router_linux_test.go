@@ -64,8 +64,7 @@ func startNetstack(b *testing.B, ends [2]end) {
 	s := gstack.New(gstack.Options{NetworkProtocols: []gstack.NetworkProtocolFactory{ipv6.NewProtocol}})
 	b.Cleanup(func() {
 		// Destroy detaches with the stack's lock held, for which deliveries may
-		// be waiting that it waits for. The descriptors are open until then:
-		// forwarding panics on a closed one.
+		// be waiting that it waits for.
 		for _, endpoint := range endpoints {
 			endpoint.Attach(nil)
 		}
