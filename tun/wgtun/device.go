@@ -1,7 +1,10 @@
 package wgtun
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"sync"
 
 	wgdevice "golang.zx2c4.com/wireguard/tun"
 
@@ -29,6 +32,17 @@ func New(device wgdevice.Device) (*tun.Device, error) {
 	d := tun.New(name, mtu, tun.Features{}, q)
 	q.follow(d.Endpoint())
 	return d, nil
+}
+
+// closer returns what closes the device, once. On Linux it may find that a
+// listener of its own is closed already, which is no failure.
+func closer(device wgdevice.Device) func() error {
+	return sync.OnceValue(func() error {
+		if err := device.Close(); !errors.Is(err, os.ErrClosed) {
+			return err
+		}
+		return nil
+	})
 }
 
 func isMTU(mtu int) bool { return mtu > 0 && mtu <= tun.MaxMTU }

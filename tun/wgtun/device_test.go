@@ -238,6 +238,15 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Linux' device may say so of a part of it.
+func TestCloseWhatClosedItself(t *testing.T) {
+	f := newFake(1)
+	f.closeErr = os.ErrClosed
+	if err := f.open(t).Close(); err != nil {
+		t.Errorf("got %v, want none", err)
+	}
+}
+
 // wireguard's own device for tests: a write waits for somebody to read.
 func TestChannelDevice(t *testing.T) {
 	channels := tuntest.NewChannelTUN()

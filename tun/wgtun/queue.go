@@ -37,7 +37,7 @@ type queue struct {
 }
 
 func newQueue(device wgdevice.Device) *queue {
-	q := &queue{device: device, close: sync.OnceValue(device.Close)}
+	q := &queue{device: device, close: closer(device)}
 	q.outbound.init(device)
 	return q
 }
