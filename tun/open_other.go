@@ -14,7 +14,7 @@ const (
 	hostSettings = false
 )
 
-// open refuses: there is no backend.
+// open refuses: there is no backend. Package wgtun has one for some.
 func open(Config) (*Device, error) {
-	return nil, fmt.Errorf("%w: no backend for %s: %w", ErrNoDevice, runtime.GOOS, errors.ErrUnsupported)
+	return nil, fmt.Errorf("%w: no backend for %s, but see tun/wgtun: %w", ErrNoDevice, runtime.GOOS, errors.ErrUnsupported)
 }

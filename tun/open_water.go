@@ -5,7 +5,6 @@ package tun
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime"
 
 	"github.com/songgao/water"
@@ -22,12 +21,16 @@ func open(cfg Config) (*Device, error) {
 	if cfg.FD > 0 || cfg.Backend == Native {
 		return nil, fmt.Errorf("%w: FD and the native backend on %s: %w", ErrConfig, runtime.GOOS, errors.ErrUnsupported)
 	}
-	device, err := water.New(waterConfig(cfg))
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%w: %w", ErrPermission, err)
-	case err != nil:
+	params, err := waterConfig(cfg)
+	if err != nil {
 		return nil, err
+	}
+	device, err := water.New(params)
+	if err != nil {
+		return nil, explainWater(err)
+	}
+	if err := settleMTU(device.Name(), cfg.MTU); err != nil {
+		return nil, errors.Join(err, device.Close())
 	}
 	return New(device.Name(), cfg.MTU, Features{}, newWaterQueue(device, cfg.MTU)), nil
 }

@@ -5,6 +5,7 @@ package tun
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -116,9 +117,8 @@ func (q *waterQueue) write(pkt *gstack.PacketBuffer) error {
 		}
 		return q.refusal
 	}
-	for _, octets := range pkt.AsSlices() {
-		q.packet = append(q.packet, octets...)
-	}
+	q.packet = slices.Grow(q.packet, pkt.Size())[:pkt.Size()]
+	copyOut(q.packet, pkt, 0)
 	q.send()
 	return q.refusal
 }
