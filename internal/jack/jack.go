@@ -59,8 +59,7 @@ type Jack struct {
 	changing sync.Mutex
 	cfg      tun.Config // guarded by changing
 	closed   bool       // guarded by changing
-	failures uint64     // of reads, when last looked at; guarded by changing
-	failing  bool       // they had grown then; guarded by changing
+	failing  bool       // the device, when last looked at; guarded by changing
 	absent   int        // looks without a device; guarded by changing
 
 	// current is the last of attached, or nil.
@@ -139,7 +138,7 @@ func (j *Jack) Close() error {
 func (j *Jack) plugLocked(device Device) {
 	j.mtu.Store(uint32(device.MTU()))
 	j.offloads.Store(offloadsOf(device.Endpoint()))
-	j.failures, j.failing, j.absent = device.Stats().ReadErrors, false, 0
+	j.failing, j.absent = false, 0
 	j.device.Store(&device)
 	device.Endpoint().Attach(j)
 }
@@ -186,13 +185,12 @@ func (j *Jack) look() {
 	}
 }
 
-// isGoneLocked reports whether all reads failed for as long as two looks take.
-// The caller holds j.changing.
+// isGoneLocked reports whether no queue could be read at two looks in a row. The
+// caller holds j.changing.
 func (j *Jack) isGoneLocked(device Device) bool {
-	failures := device.Stats().ReadErrors
-	grown := failures > j.failures
-	gone := grown && j.failing
-	j.failures, j.failing = failures, grown
+	failing := device.Stats().Failing
+	gone := failing && j.failing
+	j.failing = failing
 	return gone
 }
 
