@@ -23,6 +23,7 @@ func openFDBased(b *testing.B, e end) gstack.LinkEndpoint {
 		if fd, err = gtun.Open(e.name); err != nil {
 			return err
 		}
+		unix.CloseOnExec(fd)
 		return setHost(e)
 	})
 	if err != nil {

@@ -1,10 +1,7 @@
 package routerbench
 
 import (
-	"bytes"
 	"context"
-	"io"
-	"math/rand/v2"
 	"net"
 	"syscall"
 	"testing"
@@ -16,8 +13,8 @@ import (
 )
 
 const (
-	// chunk is what is read at once, in octets.
-	chunk = 256 << 10
+	// chunk is what is counted at once, in octets.
+	chunk = 1 << 20
 	// underWay is more than sockets hold, in octets.
 	underWay = 16 << 20
 	// warmUp is how long a transfer runs before it is measured.
@@ -90,15 +87,20 @@ func freeBind(_, _ string, c syscall.RawConn) error {
 func measure(b *testing.B, from, to *net.TCPConn) {
 	s := startStream(b, from, to)
 	for start := time.Now(); time.Since(start) < warmUp; {
-		s.compare(b)
+		s.await(b)
+	}
+	s.order(b, doSkip)
+	for range 4 { // until it has heard of it
+		s.await(b)
 	}
 	before := processorTime(b)
 	for b.Loop() {
-		s.read(b)
+		s.await(b)
 	}
 	spent := processorTime(b) - before
+	s.order(b, doCompare)
 	for range underWay / chunk {
-		s.compare(b)
+		s.await(b)
 	}
 	octets := float64(b.N) * chunk
 	b.ReportMetric(octets*8/b.Elapsed().Seconds()/1e9, "Gbit/s")
@@ -113,65 +115,4 @@ func processorTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-// A stream is a connection on which the same block is sent again and again.
-type stream struct {
-	to           *net.TCPConn
-	block, chunk []byte
-	received     int64
-}
-
-// startStream begins to send. It ends with b, and so do both sockets.
-func startStream(b *testing.B, from, to *net.TCPConn) *stream {
-	s := &stream{
-		to:    to,
-		block: make([]byte, chunk-5), // so that no two chunks are the same
-		chunk: make([]byte, chunk),
-	}
-	rand.NewChaCha8([32]byte{}).Read(s.block)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			if _, err := from.Write(s.block); err != nil {
-				return
-			}
-		}
-	}()
-	b.Cleanup(func() {
-		for _, conn := range []*net.TCPConn{from, to} {
-			// A reset leaves no socket behind that waits for the other end, which
-			// loses its device.
-			conn.SetLinger(0)
-			conn.SetDeadline(time.Now()) // wakes those that wait
-			conn.Close()
-		}
-		<-done
-	})
-	return s
-}
-
-// read reads a chunk.
-func (s *stream) read(b *testing.B) {
-	if s.received%(64*chunk) == 0 {
-		s.to.SetReadDeadline(time.Now().Add(patience))
-	}
-	if _, err := io.ReadFull(s.to, s.chunk); err != nil {
-		b.Fatalf("after %d octets: %v", s.received, err)
-	}
-	s.received += chunk
-}
-
-// compare reads a chunk and compares it with what was sent.
-func (s *stream) compare(b *testing.B) {
-	at := int(s.received % int64(len(s.block)))
-	s.read(b)
-	for rest := s.chunk; len(rest) > 0; at = 0 {
-		n := min(len(rest), len(s.block)-at)
-		if !bytes.Equal(rest[:n], s.block[at:at+n]) {
-			b.Fatalf("before octet %d: not what was sent", s.received)
-		}
-		rest = rest[n:]
-	}
 }
