@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 
 	wgdevice "golang.zx2c4.com/wireguard/tun"
 
@@ -35,13 +36,14 @@ func New(device wgdevice.Device) (*tun.Device, error) {
 }
 
 // closer returns what closes the device, once. On Linux it may find that a
-// listener of its own is closed already, which is no failure.
+// listener of its own has ended already, which is no failure.
 func closer(device wgdevice.Device) func() error {
 	return sync.OnceValue(func() error {
-		if err := device.Close(); !errors.Is(err, os.ErrClosed) {
-			return err
+		err := device.Close()
+		if errors.Is(err, os.ErrClosed) || errors.Is(err, syscall.EPIPE) {
+			return nil
 		}
-		return nil
+		return err
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	wgdevice "golang.zx2c4.com/wireguard/tun"
@@ -240,10 +241,12 @@ func TestClose(t *testing.T) {
 
 // Linux' device may say so of a part of it.
 func TestCloseWhatClosedItself(t *testing.T) {
-	f := newFake(1)
-	f.closeErr = os.ErrClosed
-	if err := f.open(t).Close(); err != nil {
-		t.Errorf("got %v, want none", err)
+	for _, err := range []error{os.ErrClosed, syscall.EPIPE} {
+		f := newFake(1)
+		f.closeErr = fmt.Errorf("write |1: %w", err)
+		if err := f.open(t).Close(); err != nil {
+			t.Errorf("got %v, want none", err)
+		}
 	}
 }
 

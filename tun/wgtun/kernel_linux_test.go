@@ -111,7 +111,7 @@ const (
 )
 
 // attach returns a gVisor stack over device, the test's to end, that answers
-// pings and echoes TCP and UDP at port.
+// pings, and at port sends back what comes by TCP and UDP.
 func attach(t *testing.T, device *tun.Device) {
 	t.Helper()
 	s := gstack.New(gstack.Options{
@@ -151,7 +151,7 @@ func attach(t *testing.T, device *tun.Device) {
 	}
 }
 
-// serve echoes until the test ends.
+// serve answers until the test ends.
 func serve(t *testing.T, listener net.Listener, packets net.PacketConn) {
 	var workers sync.WaitGroup
 	t.Cleanup(func() {
@@ -166,8 +166,7 @@ func serve(t *testing.T, listener net.Listener, packets net.PacketConn) {
 				return
 			}
 			workers.Go(func() {
-				io.Copy(conn, conn)
-				conn.Close()
+				answer(conn)
 			})
 		}
 	})
@@ -181,6 +180,16 @@ func serve(t *testing.T, listener net.Listener, packets net.PacketConn) {
 			packets.WriteTo(octets[:n], from)
 		}
 	})
+}
+
+// answer sends back what it gets, once it has got all: where both sides send and
+// neither reads fast enough, gVisor drops the acknowledgements that the kernel's
+// probes of its closed window carry, and both wait for ever.
+func answer(conn net.Conn) {
+	defer conn.Close()
+	if all, err := io.ReadAll(conn); err == nil {
+		conn.Write(all)
+	}
 }
 
 // dial returns a connection of the kernel's to gVisor.
@@ -216,19 +225,16 @@ func TestKernelTCP(t *testing.T) {
 		t.Run(fmt.Sprint(mtu), func(t *testing.T) {
 			eachFamily(t, mtu, func(t *testing.T, address netip.Addr) {
 				conn := dial(t, "tcp", address).(*net.TCPConn)
-				payload := pattern(4 << 20)
-				sent := make(chan error, 1)
-				go func() { // until the connection ends
-					_, err := conn.Write(payload)
-					conn.CloseWrite()
-					sent <- err
-				}()
+				payload := pattern(1 << 20)
+				if _, err := conn.Write(payload); err != nil {
+					t.Fatal(err)
+				}
+				if err := conn.CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
 				got, err := io.ReadAll(conn)
 				if err != nil || !bytes.Equal(got, payload) {
 					t.Errorf("got %d octets and %v, want the %d that were sent", len(got), err, len(payload))
-				}
-				if err := <-sent; err != nil {
-					t.Error(err)
 				}
 			})
 		})
