@@ -102,6 +102,43 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// TestSystemCalls checks that golang.org/x/sys/unix is imported only by files
+// whose names say for which systems they are, or that they are unsafe.
+func TestSystemCalls(t *testing.T) {
+	const unix = "golang.org/x/sys/unix"
+	met := false
+	eachGoFile(t, func(file string) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.FromSlash("../../"+file), nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range parsed.Imports {
+			if spec.Path.Value != strconv.Quote(unix) {
+				continue
+			}
+			met = true
+			if !mayCallSystem(file) {
+				t.Errorf("%s imports %s: only files named *_linux, *_unix or *_unsafe do", file, unix)
+			}
+		}
+	})
+	if !met {
+		t.Errorf("no file imports %s", unix)
+	}
+}
+
+// mayCallSystem reports whether the name of file says that it is for certain
+// systems only, or unsafe.
+func mayCallSystem(file string) bool {
+	name := strings.TrimSuffix(strings.TrimSuffix(file, ".go"), "_test")
+	for _, suffix := range []string{"_linux", "_unix", "_unsafe"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
 // TestForbidden checks the rules themselves.
 func TestForbidden(t *testing.T) {
 	for _, c := range []struct {
