@@ -63,7 +63,7 @@ median() {
 	}'
 }
 
-printf '| TCP through a router, kernel to kernel | Gbit/s | CPU, s/GB |\n|---|---:|---:|\n'
+printf '| TCP through a router, kernel to kernel | Gbit/s | CPU of the router, s/GB |\n|---|---:|---:|\n'
 for router in gvisor plain v6stack; do
 	printf '| %s | %.2f | %.2f |\n' "$router" "$(median "$router" Gbit/s)" "$(median "$router" cpu-s/GB)"
 done
