@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip/faketime"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -112,6 +113,7 @@ func TestOwnSegmentsElsewhere(t *testing.T) {
 		name := fmt.Sprintf("offloads %q, MTU %d", c.offloads, c.mtuB)
 		r := newRouter(t, 1500, c.mtuB, func(cfg *stack.Config) {
 			withOffloads(c.offloads)(cfg)
+			cfg.Clock = faketime.NewManualClock() // so that nothing is sent again
 			// Sockets of link a's address have its NIC, whatever the way out.
 			cfg.Routes = append(cfg.Routes, stack.Route{Prefix: netip.MustParsePrefix("2001:db8:e::/48"), Link: "b"})
 		})
@@ -134,7 +136,7 @@ func TestOwnSegmentsPathMTU(t *testing.T) {
 			name := fmt.Sprintf("forward %v, offloads %q", forward, offloads)
 			r := newRouter(t, 1500, 1500, func(cfg *stack.Config) {
 				withOffloads(offloads)(cfg)
-				cfg.Forward = forward
+				cfg.Forward, cfg.Clock = forward, faketime.NewManualClock()
 			})
 			k := startTalk(t, r, r.b, r.b, farHost, routerB.Addr())
 			octets := wire.Payload(6000)
