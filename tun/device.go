@@ -79,7 +79,7 @@ func (d *Device) Endpoint() gstack.LinkEndpoint { return d.endpoint }
 // Stats returns what the device counted.
 func (d *Device) Stats() Stats {
 	s := d.endpoint.counters.snapshot()
-	s.Failing = d.endpoint.failing()
+	s.ReadErrors, s.Outages = d.endpoint.failures()
 	return s
 }
 

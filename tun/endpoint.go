@@ -1,7 +1,7 @@
 package tun
 
 import (
-	"slices"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -110,9 +110,15 @@ func (e *endpoint) Close() {
 	}
 }
 
-// failing reports whether the last read of every queue failed.
-func (e *endpoint) failing() bool {
-	return !slices.ContainsFunc(e.readers, func(r *reader) bool { return !r.failing.Load() })
+// failures returns how many reads failed, of all queues and of the one with the
+// fewest.
+func (e *endpoint) failures() (all, least uint64) {
+	least = math.MaxUint64
+	for _, r := range e.readers {
+		n := r.failures.Load()
+		all, least = all+n, min(least, n)
+	}
+	return all, least
 }
 
 // shutdown ends the readers and closes the queues. It is called once.

@@ -206,7 +206,7 @@ func TestQueuesDetached(t *testing.T) {
 				setQueue(t, fds[queue], unix.IFF_DETACH_QUEUE)
 			}
 			checkFlows(t, device, record)
-			if got := device.Stats(); got.Failing || got.Refused > 0 {
+			if got := device.Stats(); got.Outages > 0 || got.Refused > 0 {
 				t.Errorf("queues %v are detached: %+v", gone, got)
 			}
 			for _, queue := range gone {
@@ -229,13 +229,13 @@ func TestQueuesGone(t *testing.T) {
 	needSandbox(t)
 	device := open(t, tun.Config{Queues: 3})
 	device.Endpoint().Attach(newRecorder())
-	if device.Stats().Failing {
+	if device.Stats().Outages > 0 {
 		t.Error("failing from the start")
 	}
 	if err := netlink.LinkDel(linkOf(t, device)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all queues fail", func() bool { return device.Stats().Failing })
+	eventually(t, "all queues fail", func() bool { return device.Stats().Outages > 1 })
 	n, err := send(device.Endpoint(), split(udpOf(10).packet()))
 	if _, ok := err.(*tcpip.ErrClosedForSend); !ok || n != 0 {
 		t.Errorf("got %d, %v, want ErrClosedForSend", n, err)
@@ -270,7 +270,7 @@ func TestQueuesComeAndGo(t *testing.T) {
 	checkStreams(t, kernel, gvisor, wire.Payload(4<<20), pattern(4<<20), 100000)
 	close(stop)
 	<-stopped
-	if got := device.Stats(); got.Failing || got.Malformed+got.BadChecksum > 0 {
+	if got := device.Stats(); got.Outages > 0 || got.Malformed+got.BadChecksum > 0 {
 		t.Errorf("got %+v", got)
 	}
 }

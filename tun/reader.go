@@ -23,8 +23,8 @@ const pause = 100 * time.Millisecond
 type reader struct {
 	endpoint *endpoint
 	queue    Queue
-	begun    bool        // the delivery of these packets; the goroutine's alone
-	failing  atomic.Bool // the last read failed
+	begun    bool          // the delivery of these packets; the goroutine's alone
+	failures atomic.Uint64 // of reads
 
 	// mu is a leaf.
 	mu sync.Mutex
@@ -50,7 +50,6 @@ func (r *reader) run() {
 		r.end()
 		switch {
 		case err == nil:
-			r.recover()
 		case errors.Is(err, os.ErrClosed):
 			return
 		case err == errTooLong:
@@ -58,17 +57,9 @@ func (r *reader) run() {
 		case err == errMalformed:
 			r.endpoint.counters.malformed.Add(1)
 		default:
-			r.endpoint.counters.readErrors.Add(1)
-			r.failing.Store(true)
+			r.failures.Add(1)
 			r.endpoint.rest()
 		}
-	}
-}
-
-// recover notes that a read did not fail.
-func (r *reader) recover() {
-	if r.failing.Load() {
-		r.failing.Store(false)
 	}
 }
 

@@ -19,14 +19,14 @@ type Stats struct {
 	// ReadErrors are failed reads, such as from an interface that was deleted
 	// or a queue that was detached.
 	ReadErrors uint64
-	// Failing says that the last read of every queue failed: the interface is
-	// likely to be gone.
-	Failing bool
+	// Outages is the least number of failed reads that a queue has had. It grows
+	// only while all queues fail: the interface is likely to be gone.
+	Outages uint64
 }
 
 // counters are the live form of Stats.
 type counters struct {
-	notIP, tooLong, detached, malformed, badChecksum, refused, readErrors atomic.Uint64
+	notIP, tooLong, detached, malformed, badChecksum, refused atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
@@ -37,6 +37,5 @@ func (c *counters) snapshot() Stats {
 		Malformed:   c.malformed.Load(),
 		BadChecksum: c.badChecksum.Load(),
 		Refused:     c.refused.Load(),
-		ReadErrors:  c.readErrors.Load(),
 	}
 }

@@ -93,25 +93,26 @@ func (m *machine) said() []string {
 
 // A device is one in memory.
 type device struct {
-	machine *machine
-	channel *channel.Endpoint
-	cfg     tun.Config
-	failed  bool // the last read; guarded by machine.mu
-	gone    bool // guarded by machine.mu
-	closed  bool // guarded by machine.mu
+	machine  *machine
+	channel  *channel.Endpoint
+	cfg      tun.Config
+	failures uint64 // guarded by machine.mu
+	gone     bool   // guarded by machine.mu
+	closed   bool   // guarded by machine.mu
 }
 
 func (d *device) Endpoint() gstack.LinkEndpoint { return d.channel }
 
 func (d *device) MTU() int { return d.cfg.MTU }
 
-// Stats says once that a read has failed, and always if the device is gone.
+// Stats says that another read has failed if the device is gone.
 func (d *device) Stats() tun.Stats {
 	d.machine.mu.Lock()
 	defer d.machine.mu.Unlock()
-	failing := d.failed || d.gone
-	d.failed = false
-	return tun.Stats{Failing: failing}
+	if d.gone {
+		d.failures++
+	}
+	return tun.Stats{Outages: d.failures}
 }
 
 func (d *device) Close() error {
@@ -135,7 +136,7 @@ func (d *device) isClosed() bool {
 func (d *device) fail(lasting bool) {
 	d.machine.mu.Lock()
 	defer d.machine.mu.Unlock()
-	d.failed = true
+	d.failures++
 	d.gone = lasting
 }
 

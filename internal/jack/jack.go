@@ -59,7 +59,8 @@ type Jack struct {
 	changing sync.Mutex
 	cfg      tun.Config // guarded by changing
 	closed   bool       // guarded by changing
-	failing  bool       // the device, when last looked at; guarded by changing
+	failures uint64     // of reads of every queue, when last looked at; guarded by changing
+	failing  bool       // they had grown then; guarded by changing
 	absent   int        // looks without a device; guarded by changing
 
 	// current is the last of attached, or nil.
@@ -138,7 +139,7 @@ func (j *Jack) Close() error {
 func (j *Jack) plugLocked(device Device) {
 	j.mtu.Store(uint32(device.MTU()))
 	j.offloads.Store(offloadsOf(device.Endpoint()))
-	j.failing, j.absent = false, 0
+	j.failures, j.failing, j.absent = device.Stats().Outages, false, 0
 	j.device.Store(&device)
 	device.Endpoint().Attach(j)
 }
@@ -185,12 +186,13 @@ func (j *Jack) look() {
 	}
 }
 
-// isGoneLocked reports whether no queue could be read at two looks in a row. The
-// caller holds j.changing.
+// isGoneLocked reports whether all reads of all queues failed for as long as two looks take.
+// The caller holds j.changing.
 func (j *Jack) isGoneLocked(device Device) bool {
-	failing := device.Stats().Failing
-	gone := failing && j.failing
-	j.failing = failing
+	failures := device.Stats().Outages
+	grown := failures > j.failures
+	gone := grown && j.failing
+	j.failures, j.failing = failures, grown
 	return gone
 }
 
