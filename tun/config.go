@@ -32,8 +32,8 @@ type Config struct {
 	// is the name of an adapter of the TAP driver.
 	Name string
 	// MTU is the longest packet, in octets, from [MinMTU] to [MaxMTU]; 0
-	// means [DefaultMTU]. On Linux it is given to the interface unless FD is
-	// set; elsewhere it must be what the interface has already.
+	// means [DefaultMTU]. On Linux and macOS it is given to the interface
+	// unless FD is set; on Windows it must be what the adapter has already.
 	MTU int
 	// Backend says by what means the device is opened; the default is the
 	// best there is.

@@ -88,17 +88,11 @@ func (w *writer) gatherTrain(pkts []*gstack.PacketBuffer) bool {
 // writeOne writes a packet, borrowed; in segments, with checksums finished, if
 // something is left undone in it that the system was not granted to do.
 func (w *writer) writeOne(pkt *gstack.PacketBuffer) unix.Errno {
-	if isLeft(pkt) && !w.leave(pkt) {
+	if !isDone(pkt) && !w.leave(pkt) {
 		return w.writeSegments(pkt)
 	}
 	w.iovecs = gather(w.iovecs, pkt, 0)
 	return w.writeGathered()
-}
-
-// isLeft reports whether anything is left undone in pkt, borrowed. What gVisor
-// has cut itself has a type of its own.
-func isLeft(pkt *gstack.PacketBuffer) bool {
-	return pkt.GSOOptions.Type == gstack.GSOTCPv4 || pkt.GSOOptions.Type == gstack.GSOTCPv6
 }
 
 // leave leaves to the system what is left undone in pkt, borrowed, and reports
@@ -134,8 +128,7 @@ func (w *writer) describe(kind gstack.GSOType, tcp header.TCP, job offload.Job, 
 // writes what comes of it. One segment refused is the packet refused.
 func (w *writer) writeSegments(pkt *gstack.PacketBuffer) unix.Errno {
 	w.refusal = 0
-	packet := pkt.ToBuffer()
-	if err := offload.JobOfPacket(pkt).Split(&packet, w.segment); err != nil {
+	if err := finish(pkt, w.segment); err != nil {
 		return unix.EINVAL
 	}
 	return w.refusal
