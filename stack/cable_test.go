@@ -127,4 +127,3 @@ func (c *cable) check(pkt *gstack.PacketBuffer) {
 }
 
 func ptr[T any](v T) *T { return &v }
-
