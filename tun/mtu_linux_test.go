@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -111,5 +112,35 @@ func TestMTUChangesUnderTraffic(t *testing.T) {
 	}
 	if got := device.Stats(); got.Malformed+got.BadChecksum+got.ReadErrors+got.TooLong > 0 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// More changes than the kernel keeps for us do not end it.
+func TestMTUIsFollowedBehindAFlood(t *testing.T) {
+	needSandbox(t)
+	device := open(t, tun.Config{})
+	told, hold := make(chan uint32, 10000), make(chan struct{})
+	stop, err := tun.FollowMTU(device.Name(), 1500, func(mtu uint32) {
+		told <- mtu
+		<-hold
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for i := range 2000 {
+		setMTU(t, device.Name(), 2000+i)
+	}
+	setMTU(t, device.Name(), 9000)
+	close(hold)
+	for deadline := time.After(patience); ; {
+		select {
+		case mtu := <-told:
+			if mtu == 9000 {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the last change is not told")
+		}
 	}
 }
