@@ -86,7 +86,11 @@ func udpPacket(from, to netip.AddrPort, payload []byte) []byte {
 	copy(datagram.Payload(), payload)
 	datagram.Encode(&header.UDPFields{SrcPort: from.Port(), DstPort: to.Port(), Length: uint16(length)})
 	sum := header.PseudoHeaderChecksum(header.UDPProtocolNumber, source, destination, uint16(length))
-	datagram.SetChecksum(^datagram.CalculateChecksum(checksum.Checksum(payload, sum)))
+	sum = ^datagram.CalculateChecksum(checksum.Checksum(payload, sum))
+	if sum == 0 { // RFC 8200 section 8.1
+		sum = 0xffff
+	}
+	datagram.SetChecksum(sum)
 	return octets
 }
 
