@@ -32,10 +32,10 @@ func (d *Device) Descriptors() []int {
 // FollowMTU tells set of each change of the MTU, mtu at first, of the interface
 // called name, until stop is called.
 func FollowMTU(name string, mtu int, set func(mtu uint32)) (stop func(), err error) {
-	w, err := watchMTU(name)
+	w, err := watchLink(name)
 	if err != nil {
 		return nil, err
 	}
-	w.follow(mtu, set)
+	w.follow(mtu, set, func() {})
 	return w.close, nil
 }

@@ -21,7 +21,7 @@ type opened struct {
 	name     string
 	features Features
 	queues   []Queue
-	watch    *mtuWatch // nil for a descriptor
+	watch    *linkWatch // nil for a descriptor
 }
 
 // discard closes the queues of a device that is not to be.
@@ -32,6 +32,16 @@ func (o *opened) discard() error {
 		errs = append(errs, q.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// nudge has the readers look at a device that is gone: woken by the kernel as it
+// goes, they may find it still there, and nothing wakes them again.
+func (o *opened) nudge() {
+	for _, q := range o.queues {
+		if q, ok := q.(*nativeQueue); ok {
+			q.nudge()
+		}
+	}
 }
 
 // open opens the device that cfg describes.
@@ -56,7 +66,7 @@ func open(cfg Config) (*Device, error) {
 	}
 	d := New(o.name, cfg.MTU, o.features, o.queues...)
 	if o.watch != nil {
-		o.watch.follow(cfg.MTU, d.endpoint.SetMTU)
+		o.watch.follow(cfg.MTU, d.endpoint.SetMTU, o.nudge)
 		d.onClose(o.watch.close)
 	}
 	return d, nil
@@ -74,7 +84,7 @@ func create(cfg Config) (opened, error) {
 		return opened{}, err
 	}
 	// First of all, so that no change goes unheard.
-	if o.watch, err = watchMTU(o.name); err != nil {
+	if o.watch, err = watchLink(o.name); err != nil {
 		return opened{}, errors.Join(err, o.discard())
 	}
 	if err := setHost(o.name, cfg); err != nil {

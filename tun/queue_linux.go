@@ -104,13 +104,15 @@ const looks = 4
 
 // await waits for a packet and reads it. It returns its length.
 func (q *nativeQueue) await() (int, error) {
-	if q.stopped.Load() {
-		return 0, os.ErrClosed
-	}
-	if !q.look() {
-		if err := q.conn.Read(q.poll); err != nil { // Stop has been called.
+	for {
+		if q.stopped.Load() {
 			return 0, os.ErrClosed
 		}
+		if q.look() || q.conn.Read(q.poll) == nil {
+			break
+		}
+		// Stop or nudge was called. In this order, or Stop might be missed.
+		_ = q.file.SetReadDeadline(time.Time{}) // The file can be polled.
 	}
 	switch {
 	case q.errno != 0:
@@ -206,10 +208,15 @@ func isGoneErrno(errno unix.Errno) bool {
 	return errno == unix.EBADFD || errno == unix.EPIPE || errno == unix.ECONNRESET
 }
 
+// nudge has a Read that waits look for a packet again.
+func (q *nativeQueue) nudge() {
+	_ = q.file.SetReadDeadline(time.Unix(1, 0)) // The file can be polled.
+}
+
 // Stop implements Queue.
 func (q *nativeQueue) Stop() {
 	q.stopped.Store(true)
-	_ = q.file.SetReadDeadline(time.Unix(1, 0)) // The file can be polled.
+	q.nudge()
 }
 
 // Close implements Queue.
