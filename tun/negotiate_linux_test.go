@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -437,22 +436,4 @@ func setUp(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// sysctl sets a setting of the network for the test.
-func sysctl(t *testing.T, name, value string) {
-	t.Helper()
-	path := "/proc/sys/net/" + name
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(value), 0); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.WriteFile(path, before, 0); err != nil {
-			t.Error(err)
-		}
-	})
 }
