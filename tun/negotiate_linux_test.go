@@ -435,5 +435,9 @@ func setUp(t *testing.T, name string) {
 		if err := netlink.AddrAdd(link, address); err != nil {
 			t.Fatal(err)
 		}
+		eventually(t, "packets to an address are the kernel's own", func() bool {
+			routes, err := netlink.RouteGet(prefix.Addr().AsSlice())
+			return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
+		})
 	}
 }
