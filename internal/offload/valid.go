@@ -9,8 +9,8 @@ import (
 
 // Valid reports whether packet, borrowed, is a whole IPv4 or IPv6 packet with
 // right checksums: IPv4's own and that of TCP, UDP or ICMP. Nothing is known
-// against other protocols, pieces of a datagram, and packets whose Routing
-// header is not used up.
+// against other protocols, pieces of a datagram, a Fragment header in a packet of
+// Payload Length 0, and packets whose Routing header is not used up.
 func Valid(packet *buffer.Buffer) bool {
 	o := octetsOf(packet)
 	return o.valid()
@@ -24,7 +24,29 @@ func ValidPacket(pkt *gstack.PacketBuffer) bool {
 
 func (o *octets) valid() bool {
 	l, ok := o.layout()
-	return ok && o.headerValid(&l) && (l.piece || l.detoured || o.transportValid(&l))
+	if !ok {
+		return o.isFragmentedJumbogram()
+	}
+	return o.headerValid(&l) && (l.piece || l.detoured || o.transportValid(&l))
+}
+
+// isFragmentedJumbogram reports whether there is a Fragment header though Payload
+// Length is 0, which RFC 2675 section 3 forbids: whoever reassembles tells the
+// sender.
+func (o *octets) isFragmentedJumbogram() bool {
+	ip := header.IPv6(o.at(0, header.IPv6MinimumSize))
+	if ip == nil || ip[0]>>4 != header.IPv6Version || ip.PayloadLength() != 0 {
+		return false
+	}
+	l := layout{protocol: ip.NextHeader(), transport: header.IPv6MinimumSize}
+	for !l.fragmented {
+		length, ok := o.extension(&l)
+		if !ok || length == 0 {
+			return false
+		}
+		l.transport += length
+	}
+	return true
 }
 
 // icmpLength is how long an ICMP message is at least, through its checksum.
