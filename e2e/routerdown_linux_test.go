@@ -43,14 +43,14 @@ func (s *station) raise(link netlink.Link) error {
 	if err := netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: everywhere}); err != nil {
 		return err
 	}
-	return s.awaitLocalRoute()
+	return awaitLocalRoute(s.addr())
 }
 
-// awaitLocalRoute waits until the kernel takes packets to the station's address
-// for its own, which it begins with a while after it was given the address.
-func (s *station) awaitLocalRoute() error {
+// awaitLocalRoute waits until the kernel takes packets to an address for its
+// own, which it begins with a while after it was given the address.
+func awaitLocalRoute(address netip.Addr) error {
 	for end := deadline(); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		routes, err := netlink.RouteGet(s.addr().AsSlice())
+		routes, err := netlink.RouteGet(address.AsSlice())
 		if err != nil && !errors.Is(err, unix.ENETUNREACH) {
 			return err
 		}

@@ -61,6 +61,7 @@ func TestRun(t *testing.T) {
 // on.
 func checkNoted(t *testing.T, p *program, device string, k kind) {
 	t.Helper()
+	p.awaitNotices(t, ": tun "+device+": ", 1)
 	stderr := p.stderr.String()
 	noted := runNoted.FindStringSubmatch(stderr)
 	if noted == nil || noted[1] != device {
