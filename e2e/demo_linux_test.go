@@ -77,7 +77,7 @@ func needRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if outside != 0 || size < 1<<16 {
-		t.Skip("missing: root, to become another user")
+		t.Skip("missing: root, to become another user or to have more than users may")
 	}
 }
 

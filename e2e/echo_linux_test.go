@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -59,7 +60,13 @@ func TestEcho(t *testing.T) {
 // openICMP opens a socket of the host's for ICMPv6 messages of one type.
 func openICMP(t *testing.T, kind ipv6.ICMPType) *icmp.PacketConn {
 	t.Helper()
-	socket, err := icmp.ListenPacket("ip6:ipv6-icmp", hostAddr.String())
+	return openICMPAt(t, hostAddr, kind)
+}
+
+// openICMPAt does so at another address.
+func openICMPAt(t *testing.T, address netip.Addr, kind ipv6.ICMPType) *icmp.PacketConn {
+	t.Helper()
+	socket, err := icmp.ListenPacket("ip6:ipv6-icmp", address.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,8 @@ func openWireguard(cfg tun.Config) (*tun.Device, error) {
 	return device, nil
 }
 
-// setHost gives an interface addresses and sets it up.
+// setHost gives an interface what tun.Open does: addresses, and room for what
+// its reader is too slow for. It sets it up.
 func setHost(name string, addresses []netip.Prefix) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -101,7 +102,8 @@ func setHost(name string, addresses []netip.Prefix) error {
 			return err
 		}
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
+	const room = 2048
+	if err := errors.Join(netlink.LinkSetTxQLen(link, room), netlink.LinkSetUp(link)); err != nil {
 		return err
 	}
 	for _, p := range addresses {
