@@ -255,6 +255,10 @@ func checkSameFlow(t *testing.T, from, to *station, sent, received [][]byte) {
 
 // describe returns the length of a packet and its Fragment header.
 func describe(packet []byte) string {
+	if packet[6] == wire.TCP && len(packet) >= 60 {
+		return fmt.Sprintf("%d octets of TCP %d, flags %#x", 40+int(binary.BigEndian.Uint16(packet[4:]))-len(packet),
+			binary.BigEndian.Uint32(packet[44:]), packet[53])
+	}
 	if packet[6] != wire.FragmentHeader || len(packet) < 48 {
 		return fmt.Sprintf("%d octets of protocol %d", len(packet), packet[6])
 	}

@@ -61,7 +61,10 @@ func small() func() int {
 }
 
 // A connection is the two ends of one, both of them in this process.
-type connection struct{ host, stack net.Conn }
+type connection struct {
+	host, stack net.Conn
+	between     func() // called between streams
+}
 
 // connect opens a connection from the calling thread's network namespace to a
 // port that l listens at for it. It ends with the test, or when patience does.
@@ -78,7 +81,7 @@ func connect(t *testing.T, l listener, to netip.AddrPort) connection {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := connection{host: host}
+	c := connection{host: host, between: func() {}}
 	context.AfterFunc(ctx, func() { host.Close() })
 	if c.stack, err = listening.Accept(); err != nil {
 		t.Fatal(err)
@@ -117,18 +120,29 @@ func (c connection) finish() error {
 	return errors.Join(c.host.Close(), c.stack.Close())
 }
 
-// carryAll sends streams one way, the other way, and both ways at once, then in
-// many small pieces.
+// carryAll sends streams one way and the other way, in large pieces and in many
+// small ones, and small ones both ways at once: of those no more than either end
+// has room for, whether it is read or not. A TCP whose window is closed while it
+// sends may take no notice of acknowledgements.
 func (c connection) carryAll(size int) error {
-	if err := c.carry(c.host, c.stack, 1, size, whole); err != nil {
-		return fmt.Errorf("from the host: %w", err)
-	}
-	if err := c.carry(c.stack, c.host, 2, size, whole); err != nil {
-		return fmt.Errorf("to the host: %w", err)
+	const room = 1 << 16
+	for _, way := range []struct {
+		from, to net.Conn
+		name     byte
+		size     int
+		piece    func() int
+	}{
+		{c.host, c.stack, 1, size, whole}, {c.stack, c.host, 2, size, whole},
+		{c.host, c.stack, 3, size / 4, small()}, {c.stack, c.host, 4, size / 4, small()},
+	} {
+		if err := c.carry(way.from, way.to, way.name, way.size, way.piece); err != nil {
+			return fmt.Errorf("stream %d: %w", way.name, err)
+		}
+		c.between()
 	}
 	back := make(chan error, 1)
-	go func() { back <- c.carry(c.stack, c.host, 3, size/2, small()) }()
-	if err := errors.Join(c.carry(c.host, c.stack, 4, size/2, small()), <-back); err != nil {
+	go func() { back <- c.carry(c.stack, c.host, 5, room, small()) }()
+	if err := errors.Join(c.carry(c.host, c.stack, 6, room, small()), <-back); err != nil {
 		return fmt.Errorf("both ways: %w", err)
 	}
 	return c.finish()
