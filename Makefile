@@ -19,7 +19,7 @@ help:
 	@echo 'fuzz         every fuzz target, FUZZ_EXECUTIONS times'
 	@echo 'cross        build for every platform'
 	@echo 'bench        the tables of docs/BENCHMARKS.md'
-	@echo 'bench-router forwarding in memory beside gVisor, and its ratios'
+	@echo 'bench-router forwarding in memory and over TUNs beside gVisor, and its ratios'
 	@echo 'bench-tun    TUN devices beside each other, and their ratios'
 
 check: format vet staticcheck tidy cross test fuzz
