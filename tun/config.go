@@ -115,11 +115,11 @@ func (c *Config) checkBackend() error {
 func (c *Config) checkQueues() error {
 	switch {
 	case c.Queues < 0 || c.Queues > MaxQueues:
-		return fmt.Errorf("Queues %d is not within 0…%d", c.Queues, MaxQueues)
+		return fmt.Errorf("field Queues: %d is not within 0…%d", c.Queues, MaxQueues)
 	case c.Queues > 1 && c.Backend != Native:
-		return fmt.Errorf("Queues %d goes with backend %v, not %v", c.Queues, Native, c.Backend)
+		return fmt.Errorf("field Queues: %d goes with backend %v, not %v", c.Queues, Native, c.Backend)
 	case c.Queues > 1 && c.FD > 0:
-		return fmt.Errorf("Queues %d goes without FD, which is one queue", c.Queues)
+		return fmt.Errorf("field Queues: %d goes without FD, which is one queue", c.Queues)
 	}
 	return nil
 }
