@@ -12,12 +12,21 @@ import (
 // pairs are the MTUs on a router's two sides.
 var pairs = []struct{ a, b int }{{1500, 1500}, {9000, 1500}, {1500, 1280}}
 
-// eachPair runs test as a subtest for a router between each pair of MTUs. Both
-// stations know the path's MTU.
+// eachPair runs test as a subtest for a router between each pair of MTUs, with
+// devices as they are by default and with plain ones. Both stations know the
+// path's MTU.
 func eachPair(t *testing.T, test func(t *testing.T, a, b *station)) {
+	for _, k := range []kind{{name: "default"}, plain} {
+		t.Run(k.name, func(t *testing.T) { eachPairOf(t, k, test) })
+	}
+}
+
+// eachPairOf does so with devices of one kind.
+func eachPairOf(t *testing.T, k kind, test func(t *testing.T, a, b *station)) {
 	for _, mtus := range pairs {
 		t.Run(fmt.Sprintf("mtus=%d,%d", mtus.a, mtus.b), func(t *testing.T) {
-			r, a, b := startPair(t, mtus.a, mtus.b, nil)
+			r := startRouter(t, nil, stationConfig{subnet: 0xa, mtu: mtus.a, kind: k}, stationConfig{subnet: 0xb, mtu: mtus.b, kind: k})
+			a, b := r.stations[0], r.stations[1]
 			learnPath(t, a, b)
 			before := r.linkStats(t, a).Drops
 			test(t, a, b)

@@ -14,6 +14,7 @@ import (
 
 	ournetns "github.com/v6stack/v6stack/internal/netns"
 	"github.com/v6stack/v6stack/internal/wire"
+	"github.com/v6stack/v6stack/stack"
 )
 
 // pathMTU returns the MTU that a station's kernel knows of the path to another
@@ -91,16 +92,20 @@ func TestRouterPathMTU(t *testing.T) {
 // TestRouterPathMTUOfTCP has a host claim that it takes larger segments than
 // its link does.
 func TestRouterPathMTUOfTCP(t *testing.T) {
-	_, a, b := startPair(t, 9000, 1500, nil)
-	b.inside(t, func() { claimMSS(t, b.name, 8940) })
-	service := b.serve(t, echoPort)
-	err := ournetns.Do(a.name, func() error { return echoStreamAt(within(t), service, 1<<20) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := pathMTU(t, a, b); got != 1500 {
-		t.Errorf("path MTU is %d: want 1500", got)
-	}
+	eachMixture(t, 9000, 1500, func(t *testing.T, r *router, a, b *station) {
+		b.inside(t, func() { claimMSS(t, b.name, 8940) })
+		service := b.serve(t, echoPort)
+		err := ournetns.Do(a.name, func() error { return echoStreamAt(within(t), service, 1<<20) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pathMTU(t, a, b); got != 1500 {
+			t.Errorf("path MTU is %d: want 1500", got)
+		}
+		if r.linkStats(t, a).Drops[stack.PacketTooBig] == 0 {
+			t.Error("no packet was too big")
+		}
+	})
 }
 
 // claimMSS has TCP announce that it takes segments of that many octets.

@@ -35,6 +35,7 @@ func startRouterRun(t *testing.T, more string, configs ...stationConfig) (r *rou
 	writeFile(t, r.file, r.links+more)
 	r.program = startRun(t, "--config", r.file)
 	for _, s := range stations {
+		r.awaitNotices(t, ": tun "+s.name+": ", 1)
 		s.watch(t)
 	}
 	return r, stations
@@ -54,7 +55,10 @@ host_addresses = ["%[2]v"]
 host_routes = ["::/0"]
 addresses = ["%[3]v"]
 mtu = %[4]d
-%[5]s`, s.name, s.address, s.router, s.mtu, zone)
+backend = "%[5]v"
+offload = %[6]t
+queues = %[7]d
+%[8]s`, s.name, s.address, s.router, s.mtu, s.kind.config.Backend, !s.kind.config.NoOffload, s.kind.config.Queues, zone)
 }
 
 // reload has the program read the file with more behind its links, and waits
@@ -77,9 +81,12 @@ const (
 // TestRouterRun has the program do what the library's tests ask of a router.
 func TestRouterRun(t *testing.T) {
 	needTool(t, "ping")
-	for _, mtus := range pairs {
-		t.Run(fmt.Sprintf("mtus=%d,%d", mtus.a, mtus.b), func(t *testing.T) {
-			r, stations := startRouterRun(t, "", stationConfig{subnet: 0xa, mtu: mtus.a}, stationConfig{subnet: 0xb, mtu: mtus.b})
+	kinds := []struct{ a, b kind }{{}, {plain, offload}, {queues, water}}
+	for i, mtus := range pairs {
+		k := kinds[i]
+		t.Run(fmt.Sprintf("mtus=%d,%d/%s,%s", mtus.a, mtus.b, k.a.name, k.b.name), func(t *testing.T) {
+			r, stations := startRouterRun(t, "",
+				stationConfig{subnet: 0xa, mtu: mtus.a, kind: k.a}, stationConfig{subnet: 0xb, mtu: mtus.b, kind: k.b})
 			a, b := stations[0], stations[1]
 			learnPath(t, a, b)
 			for _, size := range []int{56, 8000, 65000} {
@@ -184,8 +191,8 @@ func TestRouterRunRefused(t *testing.T) {
 	absent := *good
 	absent.name = "v6e-absent"
 	for _, test := range []struct{ name, content, want string }{
-		{"unknown key", good.table() + "colour = \"red\"\n", ":9:1: "},
-		{"no such zone", good.table() + rule(1, "allow"), ":11:"},
+		{"unknown key", good.table() + "colour = \"red\"\n", ":12:1: "},
+		{"no such zone", good.table() + rule(1, "allow"), ":14:"},
 		{"no such namespace", absent.table(), ":4:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

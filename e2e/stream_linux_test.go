@@ -166,7 +166,7 @@ func allowECN(t *testing.T) {
 // TestStreams sends streams over TCP of both families, and with congestion
 // signals allowed. Every octet of them is looked at.
 func TestStreams(t *testing.T) {
-	const size, port = 4 << 20, 5001
+	const size, port = 2 << 20, 5001
 	eachKind(t, func(t *testing.T, k kind) {
 		n := startNode(t, nodeConfig{kind: k})
 		for _, test := range []struct {
