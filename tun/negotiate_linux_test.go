@@ -138,7 +138,7 @@ func TestFeaturesOfTheKernel(t *testing.T) {
 		if err == nil {
 			device.Close()
 		}
-		if !errors.Is(err, tun.ErrConfig) || !strings.Contains(err.Error(), "Queues "+strconv.Itoa(queues)) {
+		if !errors.Is(err, tun.ErrConfig) || !strings.Contains(err.Error(), "Queues: "+strconv.Itoa(queues)) {
 			t.Errorf("Queues %d: got %v, want ErrConfig", queues, err)
 		}
 	}
