@@ -54,10 +54,15 @@ func (s *station) inside(t *testing.T, do func()) {
 	inNamespace(t, s.name, do)
 }
 
-// open opens the station's TUN.
+// open opens the station's TUN, of one queue unless its kind says more: only so
+// do packets keep their order from the first one on.
 func (s *station) open(t *testing.T) *tun.Device {
 	t.Helper()
-	device, err := s.kind.open(tun.Config{
+	k := s.kind
+	if k.name == "" {
+		k = offload
+	}
+	device, err := k.open(tun.Config{
 		Name:          s.name,
 		NetNS:         s.name,
 		MTU:           s.mtu,

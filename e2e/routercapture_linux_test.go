@@ -224,13 +224,17 @@ func checkSamePackets(t *testing.T, from, to *station, sent, received [][]byte) 
 }
 
 // byFlow returns the packets of each flow in their order: those of the same
-// protocol and ports.
-func byFlow(packets [][]byte) map[[5]byte][][]byte {
-	flows := make(map[[5]byte][][]byte)
+// protocol and ports. Of TCP what has no payload is apart: the kernel answers a
+// SYN-ACK before it knows by which queue that came, and sends the rest by it.
+func byFlow(packets [][]byte) map[[6]byte][][]byte {
+	flows := make(map[[6]byte][][]byte)
 	for _, packet := range packets {
-		flow := [5]byte{packet[6]}
+		flow := [6]byte{packet[6]}
 		if packet[6] == wire.TCP || packet[6] == wire.UDPProtocol {
 			copy(flow[1:], packet[40:44])
+		}
+		if packet[6] == wire.TCP && len(packet) > 40+4*int(packet[52]>>4) {
+			flow[5] = 1
 		}
 		flows[flow] = append(flows[flow], packet)
 	}
