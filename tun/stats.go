@@ -16,8 +16,7 @@ type Stats struct {
 	// Refused are packets for the host that the system did not take: the
 	// interface is down, a queue is full, or the packet is not IP.
 	Refused uint64
-	// ReadErrors are failed reads, such as from an interface that was deleted
-	// or a queue that was detached.
+	// ReadErrors are failed reads, such as from an interface that was deleted.
 	ReadErrors uint64
 	// Outages is the least number of failed reads that a queue has had. It grows
 	// only while all queues fail: the interface is likely to be gone.

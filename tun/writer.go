@@ -24,8 +24,9 @@ func (e *endpoint) write(pkts []*gstack.PacketBuffer) (written int, err error) {
 	return written, nil
 }
 
-// writeTo writes packets through that queue or, if it is detached from the
-// device, which nobody but its owner can tell from the end of it, another one.
+// writeTo writes packets through that queue or, if it is gone, another one: only
+// the device is gone with all of them. Linux takes what is written to a queue
+// that is detached.
 func (e *endpoint) writeTo(queue int, pkts []*gstack.PacketBuffer) (written int, err error) {
 	for i := range e.readers {
 		r := e.readers[(queue+i)%len(e.readers)]
