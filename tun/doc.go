@@ -40,9 +40,10 @@
 //
 // Each flow is written through one queue, and Linux answers through the same
 // once it has seen a packet of it; so the first ones of a flow may change
-// places where there are several queues. Writes wait for room a moment, then the packet is refused and counted; what
-// the host sends faster than it is read fills a queue of 2,048 packets of the
-// kernel's, which drops the rest and counts them as the interface's.
+// places where there are several queues. Writes wait for room a moment, then
+// the packet is refused and counted; what the host sends faster than it is read
+// fills a queue of 2,048 packets of the kernel's, which drops the rest and
+// counts them as the interface's.
 //
 // # The host's side
 //

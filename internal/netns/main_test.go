@@ -1,11 +1,8 @@
 package netns_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"testing"
 
@@ -32,20 +29,13 @@ func TestMain(m *testing.M) {
 // runInSandbox runs this program again in a sandbox and returns its status.
 // Where there is none, that is a failure if CI promised one, else a skip.
 func runInSandbox() int {
-	// The child dies with the thread that started it.
-	runtime.LockOSThread()
-	cmd := sandbox.Command(context.Background(), os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
+	status, err := sandbox.Rerun()
 	switch {
-	case errors.As(err, &exit):
-		return exit.ExitCode()
 	case err != nil && os.Getenv("CI") == "true":
 		fmt.Fprintln(os.Stderr, "no sandbox:", err)
 		return 1
 	case err != nil:
 		fmt.Println("all tests skipped, no sandbox:", err)
 	}
-	return 0
+	return status
 }

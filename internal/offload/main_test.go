@@ -1,12 +1,8 @@
 package offload_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -43,18 +39,10 @@ func TestMain(m *testing.M) {
 
 // runInSandbox runs this program again in a sandbox and returns its status.
 func runInSandbox() int {
-	// The child dies with the thread that started it.
-	runtime.LockOSThread()
-	cmd := sandbox.Command(context.Background(), os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	case err != nil:
+	status, err := sandbox.Rerun()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "run the tests in a sandbox:", err)
 		return 1
 	}
-	return 0
+	return status
 }

@@ -1,13 +1,9 @@
 package routerbench
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
 	"testing"
 
 	"github.com/v6stack/v6stack/internal/sandbox"
@@ -40,18 +36,10 @@ func runInSandbox() int {
 		fmt.Fprintln(os.Stderr, "benchmarks of routers on TUN devices need a sandbox:", err)
 		return 1
 	}
-	// The child dies with the thread that started it.
-	runtime.LockOSThread()
-	cmd := sandbox.Command(context.Background(), os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	case err != nil:
+	status, err := sandbox.Rerun()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "run the benchmarks in a sandbox:", err)
 		return 1
 	}
-	return 0
+	return status
 }
